@@ -1,0 +1,171 @@
+"""The alert: what a rule raises, what an action is given, and what a plugin may add to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+from mozdef_core.event import Event, isoformat
+
+SUMMARY_LIMIT: Final = 2_000
+
+
+class Severity(StrEnum):
+    """The eight levels of RFC 5424, most urgent first."""
+
+    EMERGENCY = "EMERGENCY"
+    ALERT = "ALERT"
+    CRITICAL = "CRITICAL"
+    ERROR = "ERROR"
+    WARNING = "WARNING"
+    NOTICE = "NOTICE"
+    INFO = "INFO"
+    DEBUG = "DEBUG"
+
+
+class Status(StrEnum):
+    """Where an alert stands (investigate.md section 2.2); ``manual`` is shown as "new"."""
+
+    MANUAL = "manual"
+    IN_PROGRESS = "inProgress"
+    ACKNOWLEDGED = "acknowledged"
+    ESCALATED = "escalated"
+    CLOSED = "closed"
+
+
+class Occasion(StrEnum):
+    """What happened to an alert, so that actions run (detections.md part F)."""
+
+    RAISED = "raised"
+    EXTENDED = "extended"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+    RECOVERED = "recovered"
+    REPEATED = "repeated"
+
+
+class Moment(NamedTuple):
+    """A point in the order in which rules look at events: detection time (microseconds since 1970), then id."""
+
+    us: int
+    id: str
+
+    @classmethod
+    def of(cls, event: Event) -> Moment:
+        """Return where an event stands in that order."""
+        return cls(event.detection_us, event.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert (detections.md part D1).
+
+    A rule makes it with :meth:`Rule.alert <mozdef_core.rules.Rule.alert>` from the events that it is about. The
+    fields from ``status`` on belong to the casework database: a rule leaves them alone, an action reads them.
+
+    :param rule: name of the rule.
+    :param summary: one line for people; cut at 2,000 characters.
+    :param events: the samples kept with the alert, oldest first; not necessarily all events.
+    :param count: how many events it stands for, samples or not.
+    :param group: grouping field and value, or None.
+    :param first: the earliest event consumed; with rule and group it makes the id.
+    :param last: the latest event consumed.
+    :param group_for: how long after ``last`` further matches extend this alert; zero for never.
+    :param notify: whether notifiers should send it; None lets the rule of D2 decide.
+    """
+
+    rule: str
+    summary: str
+    first: Moment
+    last: Moment
+    rule_version: str = "1"
+    severity: Severity = Severity.NOTICE
+    category: str = ""
+    tags: Sequence[str] = ()
+    attack: Sequence[str] = ()
+    events: Sequence[Event] = field(default=(), repr=False)
+    count: int = 1
+    group: tuple[str, str] | None = None
+    group_for: timedelta = timedelta(0)
+    group_max: timedelta = timedelta(hours=24)
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    url: str = ""
+    channel: str = ""
+    notify: bool | None = None
+    id: str = ""
+    created_us: int = 0
+    status: Status = Status.MANUAL
+    acknowledged_us: int | None = None
+    acknowledged_by: str | None = None
+    assignee: str | None = None
+    verdict: str | None = None
+    errors: Sequence[str] = ()
+
+    @property
+    def minted_id(self) -> str:
+        """The id that this alert has if it is the first of its kind (detections.md A3.7): 26 characters."""
+        value = self.group[1] if self.group else ""
+        text = "\x1f".join((self.rule, value, self.first.id))
+        return hashlib.blake2b(text.encode(), digest_size=13).hexdigest()
+
+    @property
+    def notifies(self) -> bool:
+        """Whether notifiers should send it (detections.md D2)."""
+        if self.notify is not None:
+            return self.notify
+        return bool(self.channel) or self.severity not in (Severity.DEBUG, Severity.INFO)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the alert as a JSON document with the names of detections.md D1."""
+        return {
+            "id": self.id or self.minted_id,
+            "rule": self.rule,
+            "rule_version": self.rule_version,
+            "classname": self.rule,
+            "utctimestamp": isoformat(self.created_us),
+            "first_seen": isoformat(self.first.us),
+            "last_seen": isoformat(self.last.us),
+            "severity": self.severity.value,
+            "category": self.category,
+            "summary": self.summary,
+            "tags": list(self.tags),
+            "attack": list(self.attack),
+            "events": [
+                {
+                    "documentid": event.id,
+                    "documentindex": event.body.get("receivedtimestamp", "")[:10],
+                    "documentsource": event.to_dict(),
+                }
+                for event in self.events
+            ],
+            "count": self.count,
+            "group": {"field": self.group[0], "value": self.group[1]} if self.group else None,
+            "details": dict(self.details),
+            "url": self.url,
+            "channel": self.channel,
+            "notify_mozdefbot": self.notifies,
+            "status": self.status.value,
+            "acknowledged": isoformat(self.acknowledged_us) if self.acknowledged_us is not None else None,
+            "acknowledgedby": self.acknowledged_by,
+            "assignee": self.assignee,
+            "verdict": self.verdict,
+            "errors": list(self.errors),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """What an action plugin adds to an alert; the core applies and signs it.
+
+    :param details: members for ``details``; one that the rule has set is not overwritten.
+    :param summary_suffix: text appended to the summary after ``; ``.
+    :param severity: the new severity, or None to leave it.
+    """
+
+    details: Mapping[str, Any] = field(default_factory=dict)
+    summary_suffix: str = ""
+    severity: Severity | None = None

@@ -1,0 +1,1 @@
+"""Casework: alerts and what surrounds them, kept in a relational database."""

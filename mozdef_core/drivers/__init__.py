@@ -1,0 +1,1 @@
+"""Drivers: the implementations of the ports, chosen by name in the configuration."""
