@@ -6,7 +6,7 @@ from mozdef_core.alert import Alert, AlertChange, Moment, Occasion, Severity, St
 from mozdef_core.errors import DeliveryError, InvalidItemError, MozdefError, QueryError, QueueError
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 from mozdef_core.markers import hookimpl
-from mozdef_core.options import Field, Options, Secret
+from mozdef_core.options import Duration, Field, Options, Secret
 from mozdef_core.ports import Input, Intake, PutResult
 from mozdef_core.query.model import (
     All,
@@ -24,6 +24,7 @@ from mozdef_core.query.model import (
     Terms,
     Wildcard,
 )
+from mozdef_core.rules import EventRule, Rule, RuleOptions
 from mozdef_core.window import Window
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "Change",
     "DeliveryError",
     "Drop",
+    "Duration",
     "Event",
+    "EventRule",
     "Exists",
     "Field",
     "Input",
@@ -55,6 +58,8 @@ __all__ = [
     "Range",
     "Refuse",
     "Regexp",
+    "Rule",
+    "RuleOptions",
     "Secret",
     "Severity",
     "Split",

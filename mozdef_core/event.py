@@ -125,10 +125,7 @@ class Event:
         A literal dotted key and a nested object are the same path; the longest literal key wins.
         """
         value: Any = self.body
-        if "." not in path:
-            value = value.get(path)
-        else:
-            value = next(_walk(value, split_path(path), 0), None)
+        value = value.get(path) if "." not in path else next(_walk(value, split_path(path), 0), None)
         if value is None:
             return default
         return _copy(value) if isinstance(value, dict | list) else value
@@ -139,7 +136,7 @@ class Event:
         return value if isinstance(value, str) else default
 
     def values(self, path: str) -> list[Scalar]:
-        """Return every scalar found at a path, through lists and under each spelling of the path; nulls are left out."""
+        """Return every scalar but null at a path, through lists and under each spelling of the path."""
         found: list[Scalar] = []
         for node in _walk(self.body, split_path(path), 0):
             found.extend(value for value in _leaves(node) if value is not None)
@@ -303,11 +300,13 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The event is kept as a state document that replaces its predecessor (mappers.md section 10).
+    """The event is a state document that replaces its predecessor (mappers.md section 10).
 
     :param collection: name of the collection, such as ``vulnerabilities``.
     :param id: id of the document within the collection.
+    :param keep_event: store it among the events as well, and go on with the plugins after this one.
     """
 
     collection: str
     id: str
+    keep_event: bool = False

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Field", "Options", "Secret"]
+__all__ = ["Duration", "Field", "Options", "Secret"]
+
+_UNITS_S: Final = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, str):
+        form = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)\s*", value)
+        if form is None:
+            raise ValueError("expected a duration such as '30s', '5m', '2h' or '90d'")
+        return timedelta(seconds=float(form[1]) * _UNITS_S[form[2]])
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""A span of time: a number of seconds, or text with a unit, such as ``30s``, ``5m``, ``2h``, ``90d``."""
 
 
 class Options(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
@@ -248,6 +248,7 @@ class DeadLetter:
     status: Literal["open", "replayed", "discarded"] = "open"
     replayed_as: Sequence[str] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    sender_id: str | None = None
 
 
 class StateDocument(NamedTuple):
@@ -321,8 +322,10 @@ class AlertBook(ABC):
         """
 
     @abstractmethod
-    def owed_spans(self, most: int = 100) -> Sequence[tuple[str, OwedSpan]]:
-        """Return spans that wait, oldest first, each with its key."""
+    def owed_spans(
+        self, rules: Collection[str], now_us: int, most: int = 100
+    ) -> Sequence[tuple[str, OwedSpan, int]]:
+        """Return due spans of these rules, oldest first: the key of each, the span, and how often it has failed."""
 
     @abstractmethod
     def settle_owed(self, key: str, alerts: Sequence[Alert]) -> Sequence[Alert]:

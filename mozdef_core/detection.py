@@ -1,0 +1,154 @@
+"""Detection: run the rules over the events just accepted, and over spans of the store that are owed to a rule."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from mozdef_core.alert import Alert, Moment
+from mozdef_core.event import Event
+from mozdef_core.host import Host, Plugin
+from mozdef_core.ports import AlertBook, EventStore, OwedSpan
+from mozdef_core.query.evaluate import compile as compile_query
+from mozdef_core.query.model import Query
+from mozdef_core.window import Window
+
+log = logging.getLogger(__name__)
+
+OWED_RETRY_S: Final = (5, 60, 600, 3_600)
+"""How long a span waits after its first, second, third and every further failure."""
+
+
+class Conditions:
+    """Compiled queries, kept for the life of the rules that own them."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[int, tuple[Query, Callable[[Event], bool]]] = {}
+
+    def __call__(self, query: Query) -> Callable[[Event], bool]:
+        """Return the query as a function of an event; a query object is compiled once."""
+        known = self._compiled.get(id(query))
+        if known is None or known[0] is not query:
+            known = self._compiled[id(query)] = (query, compile_query(query))
+        return known[1]
+
+
+class EventsWindow(Window):
+    """A window over events in memory.
+
+    :param events: in any order; each has been normalised, mapped, enriched and limited.
+    """
+
+    __slots__ = ("_conditions", "_events")
+
+    def __init__(self, events: Sequence[Event], conditions: Conditions) -> None:
+        moments = [event.detection_us for event in events]
+        super().__init__(min(moments, default=0), max(moments, default=-1) + 1)
+        self._events = events
+        self._conditions = conditions
+
+    def search(self, query: Query) -> Iterator[Event]:
+        """Yield the events that match, in order of (detection time, id)."""
+        found = list(filter(self._conditions(query), self._events))
+        return iter(found if len(found) < 2 else sorted(found, key=Moment.of))  # noqa: PLR2004
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield all events, in order of (detection time, id)."""
+        return iter(sorted(self._events, key=Moment.of))
+
+    def arrivals(self) -> Counter[int]:
+        """Return how many events fall in each minute of detection time (minutes since 1970)."""
+        return Counter(event.detection_us // 60_000_000 for event in self._events)
+
+
+class Found(NamedTuple):
+    """What the rules made of a batch: the alerts, and the spans that a rule could not look at."""
+
+    alerts: list[Alert]
+    owed: list[OwedSpan]
+
+
+class Detector:
+    """Runs the enabled rules; a rule that fails, takes too long or is suspended affects only itself.
+
+    :param host: holds the rules; every plugin with ``alert_match`` is one.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._rules = {rule.name: rule for rule in host.table("alert_match").plugins}
+        self._conditions = Conditions()
+
+    @property
+    def rules(self) -> Iterable[str]:
+        """The names of the rules."""
+        return self._rules
+
+    def window(self, events: Sequence[Event]) -> EventsWindow:
+        """Return a window over these events that shares compiled queries with every other."""
+        return EventsWindow(events, self._conditions)
+
+    def stream(self, window: EventsWindow, first: str, last: str) -> Found:
+        """Run every rule over a batch just accepted.
+
+        :param first: least id of the batch's events; ``last`` the greatest: what is owed when a rule fails.
+        """
+        found = Found([], [])
+        for rule in self._rules.values():
+            if self._host.suspended(rule):
+                found.owed.append(OwedSpan(rule.name, first, last, "the rule was suspended"))
+                continue
+            outcome = self._run(rule, window)
+            if isinstance(outcome, str):
+                found.owed.append(OwedSpan(rule.name, first, last, outcome))
+            else:
+                found.alerts.extend(outcome)
+        return found
+
+    def _run(self, rule: Plugin, window: Window) -> list[Alert] | str:
+        """Return what a rule found, or why it did not get through."""
+        outcome = self._host.call(rule, "alert_match", window=window)
+        if outcome.problem is not None:
+            return f"{outcome.problem[0]}: {outcome.problem[1]}"
+        return [replace(alert, rule=rule.name) for alert in outcome.value or ()]
+
+    def run_owed(self, store: EventStore, book: AlertBook, now_us: int, batch: int = 5_000) -> int:
+        """Run rules over what is owed to them, oldest first.
+
+        A span of a rule that is no longer enabled stays: it is run when the rule comes back.
+
+        :returns: how many spans were settled.
+        """
+        settled = 0
+        for key, span, failures in book.owed_spans(self._rules.keys(), now_us):
+            rule = self._rules[span.rule]
+            if self._host.suspended(rule):
+                continue
+            alerts = self._over_store(rule, span, store, batch)
+            if isinstance(alerts, str):
+                wait_s = OWED_RETRY_S[min(failures, len(OWED_RETRY_S) - 1)]
+                log.warning("rule %s failed on what is owed to it, next try in %d s: %s", rule.name, wait_s, alerts)
+                book.fail_owed(key, alerts, now_us + wait_s * 1_000_000)
+            else:
+                book.settle_owed(key, alerts)
+                settled += 1
+        return settled
+
+    def _over_store(self, rule: Plugin, span: OwedSpan, store: EventStore, batch: int) -> list[Alert] | str:
+        alerts: list[Alert] = []
+        events: list[Event] = []
+        for event in store.between_ids(span.first, span.last):
+            events.append(event)
+            if len(events) == batch:
+                found = self._run(rule, self.window(events))
+                if isinstance(found, str):
+                    return found
+                alerts.extend(found)
+                events = []
+        found = self._run(rule, self.window(events))
+        if isinstance(found, str):
+            return found
+        return alerts + found

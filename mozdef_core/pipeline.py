@@ -1,0 +1,232 @@
+"""The pipeline: what one item goes through between the queue and the store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mozdef_core.errors import InvalidItemError
+from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
+from mozdef_core.host import Host, Plugin
+from mozdef_core.normalise import EntranceSettings, Normaliser, conform, limit
+from mozdef_core.ports import DeadLetter, Item, StateDocument
+
+RAW_LIMIT: Final = 1 << 20
+"""A dead letter keeps at most so many bytes of what was received."""
+
+Decoder = Callable[[bytes], object]
+
+_RESERVED: Final = frozenset({"receivedtimestamp", "mozdefhostname", "mozdef"})
+_SETTABLE: Final = frozenset({"mozdef.retention"})
+
+
+@dataclass(slots=True)
+class Processed:
+    """What became of some items: each is among the events, the dead letters, the states or the drops."""
+
+    events: list[Event] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    states: list[StateDocument] = field(default_factory=list)
+    replayed: dict[str, list[str]] = field(default_factory=dict)
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class _Passage:
+    """One event on its way through the plugins: as it is now, and what will be signed into it at the end."""
+
+    event: Event
+    changed_by: list[str] = field(default_factory=list)
+    problems: list[dict[str, str]] = field(default_factory=list)
+    supplied: set[str] = field(default_factory=set)
+    reran: bool = False
+
+    def branch(self, event: Event) -> _Passage:
+        return _Passage(event, [*self.changed_by], [*self.problems], {*self.supplied}, self.reran)
+
+
+class Pipeline:
+    """Decodes, normalises, maps, enriches and limits items. It does no I/O of its own and keeps nothing.
+
+    :param decoders: what reads the raw bytes of an item, by the name that its origin carries.
+    :param settings: by the name of the entrance; one that is missing has the defaults.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        normaliser: Normaliser,
+        decoders: Mapping[str, Decoder],
+        settings: Mapping[str, EntranceSettings],
+    ) -> None:
+        self._host = host
+        self._normaliser = normaliser
+        self._decoders = decoders
+        self._settings = settings
+        self._default = EntranceSettings()
+        self._mappers = host.table("on_event")
+        self._enrichers = host.table("enrich")
+
+    def process(self, items: Sequence[Item]) -> Processed:
+        """Take items through the whole pipeline. No item is lost: it never raises for what an item holds."""
+        done = Processed()
+        for item in items:
+            before = len(done.events)
+            self._process(item, done)
+            if item.replay_of is not None:
+                done.replayed[item.replay_of] = [event.id for event in done.events[before:]]
+        return done
+
+    def _process(self, item: Item, done: Processed) -> None:
+        if item.refusal is not None:
+            done.dead_letters.append(_dead_letter(item, "parse", *item.refusal))
+            return
+        decoder = self._decoders.get(item.origin.decoder)
+        if decoder is None:
+            reason = f"no enabled input reads {item.origin.decoder!r}; enable it and replay this letter"
+            done.dead_letters.append(_dead_letter(item, "parse", "no-decoder", reason))
+            return
+        try:
+            decoded = decoder(item.raw)
+        except InvalidItemError as error:
+            done.dead_letters.append(_dead_letter(item, "parse", error.code, error.reason))
+            return
+        settings = self._settings.get(item.origin.name, self._default)
+        event = self._normaliser.normalise(decoded, item, settings)
+        self._map(_Passage(event), 0, item, done)
+
+    def _map(self, passage: _Passage, start: int, item: Item, done: Processed) -> None:
+        """Run the ``on_event`` plugins from position ``start`` on, then enrich and finish."""
+        table, host = self._mappers, self._host
+        index, end = table.next_index(passage.event, start), len(table.plugins)
+        while index < end:
+            plugin = table.plugins[index]
+            outcome = host.call(plugin, "on_event", event=passage.event)
+            answer = outcome.value
+            if outcome.problem is not None:
+                passage.problems.append(_problem(plugin, *outcome.problem))
+            elif isinstance(answer, Change):
+                again = self._apply(passage, plugin, answer) and answer.again and not passage.reran
+                if again:
+                    passage.reran = True
+                    index = -1
+            elif isinstance(answer, Split):
+                self._split(passage, plugin, answer, index + 1, item, done)
+                return
+            elif isinstance(answer, Refuse):
+                done.dead_letters.append(
+                    _dead_letter(item, "map", answer.code, answer.reason, plugin.name, passage.event.id)
+                )
+                return
+            elif isinstance(answer, Drop):
+                host.health.dropped(plugin.name, answer.reason)
+                done.dropped += 1
+                return
+            elif isinstance(answer, State):
+                done.states.append(
+                    StateDocument(
+                        answer.collection, answer.id, passage.event.time_us, _finished(passage).to_dict()
+                    )
+                )
+                if not answer.keep_event:
+                    return
+            index = table.next_index(passage.event, index + 1)
+        self._enrich(passage)
+        done.events.append(limit(_finished(passage)))
+
+    def _split(
+        self, passage: _Passage, plugin: Plugin, split: Split, start: int, item: Item, done: Processed
+    ) -> None:
+        """Go on with each child. A child whose change cannot be applied goes on as its parent was."""
+        for ordinal, change in enumerate(split.changes, 1):
+            child = passage.branch(Event(f"{passage.event.id}-{ordinal}", passage.event.body))
+            self._apply(child, plugin, change)
+            self._map(child, start, item, done)
+
+    def _enrich(self, passage: _Passage) -> None:
+        table = self._enrichers
+        index, end = table.next_index(passage.event, 0), len(table.plugins)
+        while index < end:
+            plugin = table.plugins[index]
+            outcome = self._host.call(plugin, "enrich", event=passage.event)
+            if outcome.problem is not None:
+                passage.problems.append(_problem(plugin, *outcome.problem))
+            elif outcome.value is not None:
+                self._apply(passage, plugin, outcome.value)
+            index = table.next_index(passage.event, index + 1)
+
+    def _apply(self, passage: _Passage, plugin: Plugin, change: Change) -> bool:
+        """Apply a plugin's change if every value may stand in an event; else note why not and leave it."""
+        wrong = _objection(change)
+        if wrong is None:
+            try:
+                passage.event = conform(passage.event.with_change(change), change.set)
+            except ValueError as error:
+                wrong = str(error)
+        if wrong is not None:
+            passage.problems.append(_problem(plugin, "plugin-error", wrong))
+            self._host.health.failed(plugin.name, wrong)
+            return False
+        if plugin.name not in passage.changed_by:
+            passage.changed_by.append(plugin.name)
+        passage.supplied.update(change.set)
+        return True
+
+
+def _objection(change: Change) -> str | None:
+    """Return what is wrong with the names or values of a change, None where nothing is."""
+    for path in (*change.set, *change.remove):
+        if not isinstance(path, str) or not path:
+            return f"a field name must be text, not {path!r}"
+        if path.partition(".")[0] in _RESERVED and path not in _SETTABLE:
+            return f"{path} belongs to the system and cannot be set by a plugin"
+    for path, value in change.set.items():
+        if not _is_json(value):
+            return f"{path} was given a {type(value).__name__} that JSON cannot hold"
+    return None
+
+
+def _is_json(value: Any) -> bool:
+    if value is None or isinstance(value, str | bool | int):
+        return True
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return isinstance(value, dict) and all(isinstance(key, str) and _is_json(value[key]) for key in value)
+
+
+def _problem(plugin: Plugin, code: str, message: str) -> dict[str, str]:
+    return {"code": code, "plugin": plugin.name, "message": message}
+
+
+def _finished(passage: _Passage) -> Event:
+    """Sign the event: who changed it, who failed, and what is no longer a default."""
+    if not passage.changed_by and not passage.problems:
+        return passage.event
+    body = passage.event.body
+    book = dict(body["mozdef"])
+    book["plugins"] = [*book["plugins"], *passage.changed_by]
+    book["problems"] = [*book["problems"], *passage.problems]
+    if not passage.supplied.isdisjoint(book["defaulted"]):
+        book["defaulted"] = [name for name in book["defaulted"] if name not in passage.supplied]
+    return Event(passage.event.id, {**body, "mozdef": book})
+
+
+def _dead_letter(
+    item: Item, stage: Any, code: str, reason: str, plugin: str | None = None, letter_id: str | None = None
+) -> DeadLetter:
+    return DeadLetter(
+        id=letter_id or item.id,
+        received_us=item.received_us,
+        origin=item.origin,
+        stage=stage,
+        code=code,
+        reason=reason,
+        raw=item.raw[:RAW_LIMIT],
+        plugin=plugin,
+        fields=item.fields,
+        sender_id=item.sender_id,
+    )
