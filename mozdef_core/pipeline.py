@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from mozdef_core.errors import InvalidItemError
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
@@ -41,10 +41,10 @@ class _Passage:
     changed_by: list[str] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
     supplied: set[str] = field(default_factory=set)
-    reran: bool = False
+    reran_for: int | None = None
 
     def branch(self, event: Event) -> _Passage:
-        return _Passage(event, [*self.changed_by], [*self.problems], {*self.supplied}, self.reran)
+        return _Passage(event, [*self.changed_by], [*self.problems], {*self.supplied}, self.reran_for)
 
 
 class Pipeline:
@@ -73,25 +73,25 @@ class Pipeline:
         """Take items through the whole pipeline. No item is lost: it never raises for what an item holds."""
         done = Processed()
         for item in items:
-            before = len(done.events)
+            events, letters = len(done.events), len(done.dead_letters)
             self._process(item, done)
-            if item.replay_of is not None:
-                done.replayed[item.replay_of] = [event.id for event in done.events[before:]]
+            if item.replay_of is not None and len(done.dead_letters) == letters:
+                done.replayed[item.replay_of] = [event.id for event in done.events[events:]]
         return done
 
     def _process(self, item: Item, done: Processed) -> None:
         if item.refusal is not None:
-            done.dead_letters.append(_dead_letter(item, "parse", *item.refusal))
+            done.dead_letters.append(dead_letter(item, "parse", *item.refusal))
             return
         decoder = self._decoders.get(item.origin.decoder)
         if decoder is None:
             reason = f"no enabled input reads {item.origin.decoder!r}; enable it and replay this letter"
-            done.dead_letters.append(_dead_letter(item, "parse", "no-decoder", reason))
+            done.dead_letters.append(dead_letter(item, "parse", "no-decoder", reason))
             return
         try:
             decoded = decoder(item.raw)
         except InvalidItemError as error:
-            done.dead_letters.append(_dead_letter(item, "parse", error.code, error.reason))
+            done.dead_letters.append(dead_letter(item, "parse", error.code, error.reason))
             return
         settings = self._settings.get(item.origin.name, self._default)
         event = self._normaliser.normalise(decoded, item, settings)
@@ -102,22 +102,23 @@ class Pipeline:
         table, host = self._mappers, self._host
         index, end = table.next_index(passage.event, start), len(table.plugins)
         while index < end:
+            if index == passage.reran_for:  # it asked for those before it once more, and has had its own turn
+                index = table.next_index(passage.event, index + 1)
+                continue
             plugin = table.plugins[index]
             outcome = host.call(plugin, "on_event", event=passage.event)
             answer = outcome.value
             if outcome.problem is not None:
                 passage.problems.append(_problem(plugin, *outcome.problem))
             elif isinstance(answer, Change):
-                again = self._apply(passage, plugin, answer) and answer.again and not passage.reran
-                if again:
-                    passage.reran = True
-                    index = -1
+                if self._apply(passage, plugin, answer) and answer.again and passage.reran_for is None:
+                    passage.reran_for, index = index, -1
             elif isinstance(answer, Split):
                 self._split(passage, plugin, answer, index + 1, item, done)
                 return
             elif isinstance(answer, Refuse):
                 done.dead_letters.append(
-                    _dead_letter(item, "map", answer.code, answer.reason, plugin.name, passage.event.id)
+                    dead_letter(item, "map", answer.code, answer.reason, plugin.name, passage.event.id)
                 )
                 return
             elif isinstance(answer, Drop):
@@ -215,11 +216,20 @@ def _finished(passage: _Passage) -> Event:
     return Event(passage.event.id, {**body, "mozdef": book})
 
 
-def _dead_letter(
-    item: Item, stage: Any, code: str, reason: str, plugin: str | None = None, letter_id: str | None = None
+def dead_letter(
+    item: Item,
+    stage: Literal["parse", "normalise", "map", "store"],
+    code: str,
+    reason: str,
+    plugin: str | None = None,
+    event_id: str | None = None,
 ) -> DeadLetter:
+    """Return the dead letter of an item; a replay that fails again is the same letter as before.
+
+    :param event_id: of the event concerned, where the item became several.
+    """
     return DeadLetter(
-        id=letter_id or item.id,
+        id=item.replay_of or event_id or item.id,
         received_us=item.received_us,
         origin=item.origin,
         stage=stage,
