@@ -97,6 +97,12 @@ def _leaves(node: object) -> Iterator[Scalar]:
         yield node  # type: ignore[misc]  # JSON knows nothing else
 
 
+def _present(node: object) -> bool:
+    if isinstance(node, list):
+        return any(_present(element) for element in node)
+    return bool(node) if isinstance(node, dict) else node is not None
+
+
 def _copy(node: Any) -> Any:
     if isinstance(node, dict):
         return {key: _copy(value) for key, value in node.items()}
@@ -149,10 +155,7 @@ class Event:
         """
         if path in self.defaulted:
             return False
-        return any(
-            bool(node) if isinstance(node, dict) else any(value is not None for value in _leaves(node))
-            for node in _walk(self.body, split_path(path), 0)
-        )
+        return any(_present(node) for node in _walk(self.body, split_path(path), 0))
 
     @property
     def defaulted(self) -> Sequence[str]:

@@ -1,0 +1,7 @@
+"""The contracts of the ports as test classes: a driver's tests subclass them and say how the driver is opened."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.register_assert_rewrite(f"{__name__}.store", f"{__name__}.store_matching", f"{__name__}.store_paging")
