@@ -1,0 +1,258 @@
+"""The settings: what each table of the configuration may hold, with its defaults."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from mozdef_core.normalise import EntranceSettings
+from mozdef_core.options import Duration, Secret
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+_UNITS: Final = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
+_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", re.IGNORECASE)
+
+
+def _size(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    form = _SIZE.fullmatch(value)
+    if form is None:
+        raise ValueError("expected a size such as 500000, '64MiB' or '10 GB'")
+    return int(float(form[1]) * _UNITS[(form[2] or "").lower()])
+
+
+DURATION: Final[TypeAdapter[timedelta]] = TypeAdapter(Duration)
+"""Reads a duration, for keys that may also hold something else."""
+
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
+"""A number of bytes: a whole number, or text with a unit, such as ``64MiB`` (2**20) or ``10GB`` (10**9)."""
+
+
+def _address(value: object) -> object:
+    form = (
+        re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})", value)
+        if isinstance(value, str)
+        else None
+    )
+    if form is None or int(form[3]) > 65_535:
+        raise ValueError("expected host:port such as '127.0.0.1:8080' or '[::]:8080', port 0 to 65535")
+    return str(value)
+
+
+Address = Annotated[str, BeforeValidator(_address)]
+"""Where to listen: ``host:port``, an IPv6 address in brackets."""
+
+
+def _database(value: object) -> object:
+    if isinstance(value, str) and not value.startswith(("env:", "file:")):
+        if urlsplit(value).scheme.partition("+")[0] not in ("sqlite", "postgresql"):
+            raise ValueError(
+                "expected a URL that begins with sqlite: or postgresql:, or 'env:NAME' or 'file:/path'"
+            )
+        if urlsplit(value).password:
+            raise ValueError(
+                "a URL with a password does not belong in a file; write 'env:NAME' or 'file:/path'"
+            )
+        return Secret(value)
+    return value
+
+
+class Settings(BaseModel):
+    """A table of the configuration whose keys the core knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CoreSettings(Settings):
+    """``[core]``: which drivers are used, and where this node keeps its data."""
+
+    store: str = Field(
+        default="tantivy", description="where events are kept: a driver of the group mozdef.stores"
+    )
+    queue: str = Field(
+        default="sqlite", description="where accepted items wait: a driver of the group mozdef.queues"
+    )
+    scheduler: str = Field(
+        default="local", description="what runs jobs: a driver of the group mozdef.schedulers"
+    )
+    data_dir: Path = Field(
+        default=Path("var"), description="directory of all data; relative to the configuration file"
+    )
+    node: str = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        max_length=255,
+        description="name of this machine in events",
+    )
+    database: Annotated[Secret, BeforeValidator(_database)] | None = Field(
+        default=None, description="URL of the casework database; unset: a SQLite file in data_dir"
+    )
+    queue_limit_bytes: Size = Field(
+        default=2**30, gt=0, description="how much may wait before senders are held back"
+    )
+    sender_id_window: Duration = Field(
+        default=timedelta(hours=1),
+        description="how long a sender's own id of an item is remembered, so that a repeat is known",
+    )
+
+
+class WebSettings(Settings):
+    """``[web]``: the web server, which is also the HTTP entrance."""
+
+    listen: Address = Field(default="127.0.0.1:8080", description="host:port to listen on")
+    workers: int = Field(default=1, ge=1, le=64, description="server processes")
+    threads: int = Field(default=32, ge=1, le=1024, description="threads of each server process")
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file of the certificate chain; with tls_key"
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of the private key; with tls_certificate"
+    )
+    open: bool = Field(
+        default=False, description="accept events without a token on other than loopback addresses"
+    )
+    max_body_bytes: Size = Field(
+        default=64 * 2**20, gt=0, description="largest request body, after decompression"
+    )
+    max_items: int = Field(default=100_000, ge=1, description="most items in one request")
+
+    @property
+    def host(self) -> str:
+        """The host part of ``listen``, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port of ``listen``."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOOPBACK or self.host.startswith("127.")
+
+
+class Entrance(EntranceSettings):
+    """``[entrance.<name>]``: how what comes in there is read, and how its sender is answered."""
+
+    open: bool = Field(
+        default=False, description="accept items without a token although it listens beyond loopback"
+    )
+    partial_status: Literal[200, 400] = Field(
+        default=400, description="HTTP status when only some items of a request are valid"
+    )
+    keep_rejected: bool = Field(default=True, description="keep rejected HTTP items as dead letters")
+
+
+class HealthSettings(Settings):
+    """``[health]``: when a plugin is suspended. Limits are in seconds of elapsed time per call."""
+
+    on_event_s: float = Field(default=0.1, gt=0, description="limit of one on_event call")
+    enrich_s: float = Field(default=0.1, gt=0, description="limit of one enrich call")
+    alert_match_s: float = Field(default=10, gt=0, description="limit of one alert_match call")
+    alert_action_s: float = Field(default=30, gt=0, description="limit of one alert_action call")
+    failures: int = Field(default=5, ge=1, description="so many failures in a row suspend a plugin")
+    suspend_s: float = Field(
+        default=30, gt=0, description="first suspension; each further one is twice as long"
+    )
+    suspend_max_s: float = Field(default=600, gt=0, description="longest suspension")
+    budget_window_s: float = Field(
+        default=60, gt=0, description="span over which a plugin's time is added up"
+    )
+    budget_share: float = Field(
+        default=0.5, gt=0, le=1, description="share of that span which slow calls may take together"
+    )
+    stuck_s: float = Field(default=30, gt=0, description="a call that runs longer is ended from outside")
+
+
+class RetentionSettings(BaseModel):
+    """``[retention]``: how long events are kept, by retention class; None is for ever.
+
+    A class that is named like a duration, such as ``3d``, is kept that long without being listed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    default: timedelta | None = timedelta(days=90)
+    classes: Mapping[str, timedelta | None] = Field(default_factory=dict)
+
+    def keep(self, retention_class: str = "default") -> timedelta | None:
+        """Return how long a class is kept from its reception on, or None for ever."""
+        if retention_class in self.classes:
+            return self.classes[retention_class]
+        try:
+            return DURATION.validate_python(retention_class)
+        except ValidationError:
+            return self.default
+
+
+class AlertSettings(BaseModel):
+    """``[alerts]``: the rules that are enabled, by name or glob, and the options of each."""
+
+    model_config = ConfigDict(frozen=True)
+
+    enabled: tuple[str, ...] = ()
+    rules: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict, repr=False)
+
+
+Tables = Mapping[str, Mapping[str, Any]]
+
+
+class Config(BaseModel):
+    """All that an operator has decided. What stands under ``plugin``, ``input`` and drivers is still as written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path | None = None
+    plugins: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    core: CoreSettings = Field(default_factory=CoreSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
+    health: HealthSettings = Field(default_factory=HealthSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
+    entrances: Mapping[str, Entrance] = Field(default_factory=dict)
+    plugin: Tables = Field(default_factory=dict, repr=False)
+    input: Tables = Field(default_factory=dict, repr=False)
+    store: Tables = Field(default_factory=dict, repr=False)
+    queue: Tables = Field(default_factory=dict, repr=False)
+    scheduler: Tables = Field(default_factory=dict, repr=False)
+
+    @property
+    def data_dir(self) -> Path:
+        """The directory of all data, absolute; a relative one lies beside the configuration file."""
+        return self.resolve(self.core.data_dir)
+
+    @property
+    def database_url(self) -> str:
+        """The address of the casework database; it may hold a password, so it is for SQLAlchemy only."""
+        if self.core.database is not None:
+            return self.core.database.reveal()
+        return f"sqlite:///{self.data_dir / 'casework.db'}"
+
+    def resolve(self, path: Path) -> Path:
+        """Return a path as it is meant: relative to the directory of the configuration file."""
+        return (self.path.parent if self.path is not None else Path()).absolute() / path
+
+    def entrance(self, name: str) -> Entrance:
+        """Return the settings of an entrance; one without a table has the defaults."""
+        return self.entrances.get(name) or Entrance()
