@@ -61,12 +61,12 @@ class CallTable:
         self._always = sum(self._bits[plugin.name] for plugin in self.plugins if not plugin.applies_to)
         plain: dict[str, dict[str, int]] = {}
         read: dict[str, dict[str, int]] = {}
-        self._present: list[tuple[Callable[[Event], bool], int]] = []
+        present: dict[str, int] = {}
         for plugin in self.plugins:
             for name, values in plugin.applies_to.items():
                 path, bit = _ALIASES.get(name, name), self._bits[plugin.name]
                 if ANY in values:
-                    self._present.append((_presence(path), bit))
+                    present[path] = present.get(path, 0) | bit
                 index = (read if path in ("program", "endpoint") or "." in path else plain).setdefault(
                     path, {}
                 )
@@ -77,6 +77,8 @@ class CallTable:
         self._read: tuple[tuple[Reader, dict[str, int]], ...] = tuple(
             (_reader(path), index) for path, index in read.items()
         )
+
+        self._present = tuple((_presence(path), mask) for path, mask in present.items())
 
     def next_index(self, event: Event, start: int) -> int:
         """Return the position of the next plugin, at or after ``start``, that this event concerns.
@@ -97,9 +99,9 @@ class CallTable:
                 mask |= index.get(value.casefold(), 0)
             elif value is not None:
                 mask |= _among(value, index)
-        for present, bit in self._present:
-            if not mask & bit and present(event):
-                mask |= bit
+        for present, bits in self._present:
+            if mask & bits != bits and present(event):
+                mask |= bits
         if self._health.suspended_names:
             mask &= ~self._suspended()
         mask >>= start
@@ -139,7 +141,17 @@ def _reader(path: str) -> Reader:
         return _program
     if path == "endpoint":
         return _endpoint
-    return lambda event: event.values(path)
+    first, _, second = path.partition(".")
+    if "." in second:
+        return lambda event: event.values(path)
+
+    def read(event: Event) -> Any:
+        parent = event.body.get(first)
+        if parent.__class__ is dict and path not in event.body:
+            return parent.get(second)
+        return event.values(path)
+
+    return read
 
 
 def _presence(path: str) -> Callable[[Event], bool]:
@@ -147,4 +159,18 @@ def _presence(path: str) -> Callable[[Event], bool]:
         return lambda event: bool(event.program)
     if path == "endpoint":
         return lambda event: _endpoint(event) is not None
-    return lambda event: event.exists(path)
+    first, _, second = path.partition(".")
+
+    def present(event: Event) -> bool:
+        parent = event.body.get(first)
+        if (
+            parent.__class__ is dict
+            and second
+            and "." not in second
+            and second not in parent
+            and path not in event.body
+        ):
+            return False
+        return event.exists(path)
+
+    return present

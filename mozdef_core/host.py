@@ -235,7 +235,8 @@ def _signature_problem(name: str, error: pluggy.PluginValidationError) -> str:
     extra = [argument for argument in arguments.split(", ") if argument not in known]
     if not extra:
         return f"{name}: {hook}: {lines[-1]}"
-    return f"{name}: {hook} asks for {', '.join(map(repr, extra))}, which this hook does not have; it has {', '.join(known)}"
+    wanted = ", ".join(map(repr, extra))
+    return f"{name}: {hook} asks for {wanted}, which this hook does not have; it has {', '.join(known)}"
 
 
 def _hook_problems(manager: pluggy.PluginManager, plugin: Plugin) -> list[str]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from mozdef_core.health import Limits
 from mozdef_core.normalise import EntranceSettings
 from mozdef_core.options import Duration, Secret
 
@@ -182,6 +183,18 @@ class HealthSettings(Settings):
         default=0.5, gt=0, le=1, description="share of that span which slow calls may take together"
     )
     stuck_s: float = Field(default=30, gt=0, description="a call that runs longer is ended from outside")
+
+    def limits(self) -> Limits:
+        """Return what the health of plugins is judged by."""
+        calls = {hook: getattr(self, f"{hook}_s") for hook in ("on_event", "enrich", "alert_match", "alert_action")}
+        return Limits(
+            calls=calls,
+            failures=self.failures,
+            suspend_s=self.suspend_s,
+            suspend_max_s=self.suspend_max_s,
+            budget_window_s=self.budget_window_s,
+            budget_share=self.budget_share,
+        )
 
 
 class RetentionSettings(BaseModel):

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from mozdef_core.environment import EnvironmentText, merge, overrides, typed
-from mozdef_core.options import Options, Secret
+from mozdef_core.options import Field, Options, Secret
 
 
 class Inner(BaseModel):
@@ -16,8 +16,8 @@ class Inner(BaseModel):
 class Model(Options):
     number: int = 0
     text: str = ""
-    names: list[str] = []
-    pairs: dict[str, int] = {}
+    names: list[str] = Field(default=[])
+    pairs: dict[str, int] = Field(default={})
     maybe: list[str] | None = None
     either: str | list[str] = ""
     key: Secret | None = None

@@ -178,7 +178,7 @@ def test_a_wrong_answer_is_named_with_what_was_expected():
     )
 
 
-class Unspeakable(Exception):
+class UnspeakableError(Exception):
     def __str__(self):
         raise RuntimeError("not even its text can be had")
 
@@ -194,7 +194,7 @@ def endless():
         SystemExit(3),
         MemoryError(),
         GeneratorExit(),
-        Unspeakable(),
+        UnspeakableError(),
         BaseException("b"),
         StopIteration(),
     ],

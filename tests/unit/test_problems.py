@@ -29,16 +29,16 @@ class Model(Options):
     retries: int = Field(default=3, ge=1, le=9)
     share: float = 0.5
     shout: bool = False
-    names: list[str] = []
+    names: list[str] = Field(default=[])
     colour: Colour = Colour.RED
     wait: Duration = timedelta(0)
     limit: int | None = None
     key: Secret | None = None
-    keys: list[Secret] = []
+    keys: list[Secret] = Field(default=[])
     other_key: SecretStr | None = None
     password: str = ""
     server: Server = Server()
-    servers: list[Server] = []
+    servers: list[Server] = Field(default=[])
     note: str = Field(default="", max_length=3)
 
 
