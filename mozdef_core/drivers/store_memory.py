@@ -8,10 +8,12 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import orjson
 
+from mozdef_core import options
 from mozdef_core.event import Change, Event
 from mozdef_core.ports import EventStore, Page, StoreRefusal, StoreStatus
 from mozdef_core.query import order
@@ -47,12 +49,26 @@ class Contents:
 class MemoryStore(EventStore):
     """Events in a sorted list; every search looks at all events of its time.
 
-    Instances may be used from several threads. What was written is gone when the last handle is.
+    Instances may be used from several threads. Processes share nothing, and what was written is gone when the
+    last handle is.
 
+    :param options: there are none.
+    :param path: where a store on disk would be; not looked at.
+    :param mode: not looked at.
     :param contents: what to open; without it the store is empty and nobody else's.
     """
 
-    def __init__(self, contents: Contents | None = None) -> None:
+    class Options(options.Options):
+        """The table ``[store.memory]``: it is empty."""
+
+    def __init__(
+        self,
+        options: options.Options | None = None,
+        path: Path | None = None,
+        mode: Literal["writer", "reader"] = "writer",
+        *,
+        contents: Contents | None = None,
+    ) -> None:
         self._contents = Contents() if contents is None else contents
 
     def write(self, events: Sequence[Event], *, maybe_known: bool = False) -> Sequence[StoreRefusal]:

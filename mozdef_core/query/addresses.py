@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 from typing import Final, NamedTuple, TypeAlias
 
 from mozdef_core.errors import QueryError
@@ -36,6 +36,13 @@ def read_address(text: str) -> int | None:
     except ValueError:
         return None
     return int(address) if address.version == 6 else _V4_FIRST | int(address)
+
+
+def write_address(number: int) -> str:
+    """Return the usual text of a 128-bit number, IPv4 without its mapping."""
+    if _V4_FIRST <= number <= _V4_LAST:
+        return str(IPv4Address(number & 0xFFFFFFFF))
+    return str(IPv6Address(number))
 
 
 def is_network(text: str) -> bool:

@@ -42,7 +42,7 @@ def matcher(expression: str, *, case_insensitive: bool = False) -> Callable[[str
 
 def escape(text: str) -> str:
     """Return the expression that matches exactly this text."""
-    return cast("str", re2.escape(text))
+    return cast("str", re2.escape(text)).replace("\\\n", "\\n")
 
 
 def from_glob(pattern: Pattern) -> str:

@@ -58,7 +58,7 @@ class Term(Query):
     """``eq``: any value under the field equals this one.
 
     The whole value, also on text fields. On a field whose name ends in ``ipaddress`` CIDR notation means
-    :class:`Subnet`.
+    :class:`Subnet`, and an IPv6 address any of its spellings.
     """
 
     field: str

@@ -12,7 +12,7 @@ from typing import Final
 
 from mozdef_core.errors import QueryError
 from mozdef_core.event import Scalar
-from mozdef_core.query.addresses import is_network
+from mozdef_core.query.addresses import is_network, read_address
 from mozdef_core.query.glob import escape
 from mozdef_core.query.model import (
     ANY_FIELD,
@@ -90,10 +90,10 @@ def _(query: Match | MatchPhrase) -> Query:
 
 
 def _terms(field: str, values: Sequence[Scalar], case_insensitive: bool) -> Query:
-    """Return ``Terms``, and on address fields ``Subnet`` for the values that are networks."""
+    """Return ``Terms``, and on address fields ``Subnet`` for networks and, as they have many spellings, IPv6."""
     if not is_address_field(field):
         return Terms(field, values, case_insensitive) if values else NOTHING
-    networks = [value for value in values if isinstance(value, str) and is_network(value)]
+    networks = [value for value in values if isinstance(value, str) and _is_range(value)]
     others = [value for value in values if value not in networks]
     clauses: list[Query] = []
     if networks:
@@ -101,3 +101,7 @@ def _terms(field: str, values: Sequence[Scalar], case_insensitive: bool) -> Quer
     if others:
         clauses.append(Terms(field, others, case_insensitive))
     return clauses[0] if len(clauses) == 1 else Bool(should=clauses) if clauses else NOTHING
+
+
+def _is_range(value: str) -> bool:
+    return is_network(value) or (":" in value and read_address(value) is not None)

@@ -5,3 +5,4 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(f"{__name__}.store", f"{__name__}.store_matching", f"{__name__}.store_paging")
+pytest.register_assert_rewrite(f"{__name__}.queue", f"{__name__}.queue_durable")

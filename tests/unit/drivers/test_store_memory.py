@@ -12,4 +12,4 @@ class TestMemoryStore(EventStoreContract):
     places: ClassVar[dict[Path, Contents]] = {}
 
     def open_store(self, path: Path, mode: Mode) -> MemoryStore:
-        return MemoryStore(self.places.setdefault(path, Contents()))
+        return MemoryStore(contents=self.places.setdefault(path, Contents()))
