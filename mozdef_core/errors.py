@@ -64,11 +64,13 @@ class DeliveryError(MozdefError):
     """An alert action did not get through and should be tried again.
 
     :param retry_after_s: seconds that the receiver asked for, or None for the usual back-off.
+    :param final: the receiver does not want it, and would not want it later: it is not tried again.
     """
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after_s: float | None = None, *, final: bool = False) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.final = final
 
 
 class QueryError(MozdefError):

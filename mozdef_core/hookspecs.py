@@ -68,7 +68,8 @@ def alert_action(alert: Alert, occasion: Occasion) -> AlertChange | None:
     recognise repeats.
 
     :returns: what to add to the alert, or None.
-    :raises DeliveryError: it did not get through; it is tried again with back-off, or after ``retry_after_s``.
+    :raises DeliveryError: it did not get through; it is tried again with back-off, or after ``retry_after_s``,
+        unless it says ``final``.
     :raises Exception: anything else; treated in the same way. The last failure stands on the alert.
 
     .. versionadded:: 1.0

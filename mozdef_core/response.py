@@ -61,8 +61,15 @@ class Responder:
         code, message = outcome.problem or ("", "")
         retries = getattr(plugin.instance, "retries", RETRIES)
         text = f"{plugin.name}: {code}: {message}"
-        if task.attempt > retries:
-            log.warning("gave up on %s for alert %s after %d tries: %s", plugin.name, task.alert.id, task.attempt, text)
+        refused = isinstance(outcome.error, DeliveryError) and outcome.error.final
+        if refused or task.attempt > retries:
+            log.warning(
+                "gave up on %s for alert %s after %d tries: %s",
+                plugin.name,
+                task.alert.id,
+                task.attempt,
+                text,
+            )
             return TaskResult("failed", text)
         wait_s = BACK_OFF_S[min(task.attempt - 1, len(BACK_OFF_S) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
         if isinstance(outcome.error, DeliveryError) and outcome.error.retry_after_s is not None:

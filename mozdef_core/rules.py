@@ -77,10 +77,10 @@ class EventRule(Rule[RuleOptionsType]):
 
     def __init__(self, options: RuleOptionsType) -> None:
         super().__init__(options)
-        self._condition = self.condition()
+        self._condition = self.condition() if self.inactive is None else None
 
     def condition(self) -> Query:
-        """Return the query that an event must match; called once, when the rule is made."""
+        """Return the query that an event must match; called once, when the rule is made, unless it is inactive."""
         return self.query
 
     def matches(self, event: Event) -> bool:
@@ -105,7 +105,7 @@ class EventRule(Rule[RuleOptionsType]):
     @hookimpl
     def alert_match(self, window: Window) -> Iterable[Alert] | None:
         """Raise one alert for each event of the window that matches."""
-        if self.inactive is not None:
+        if self._condition is None:
             return None
         return [self._alert(event) for event in window.search(self._condition) if self.matches(event)]
 

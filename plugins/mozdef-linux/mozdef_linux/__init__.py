@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from mozdef_core import Change, Event, Options, hookimpl
+from mozdef_core import Change, Event, hookimpl
+from mozdef_core import Options as PluginOptions
 from mozdef_linux.sshd import read_sshd
 from mozdef_linux.su import read_su
 
@@ -14,7 +15,9 @@ SSHD: Final = frozenset({"sshd", "sshd-session", "sshd-auth"})
 class Linux:
     """Turns the messages of login daemons into fields."""
 
-    Options: ClassVar[type[Options]] = Options
+    class Options(PluginOptions):
+        """It has none."""
+
     order: ClassVar[int] = 5
     applies_to: ClassVar[dict[str, frozenset[str]]] = {"program": SSHD | {"su"}}
 

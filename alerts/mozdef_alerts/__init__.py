@@ -1,0 +1,1 @@
+"""The rules that ship with MozDef, one module each, by product."""

@@ -1,0 +1,128 @@
+"""Composition: open what a configuration names, so that roles and commands only use it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import orjson
+
+from mozdef_core import discovery
+from mozdef_core.config import Config
+from mozdef_core.errors import ConfigError
+from mozdef_core.health import Health, Limits
+from mozdef_core.host import Host
+from mozdef_core.inflight import InFlight
+from mozdef_core.ports import EventStore, Queue, Scheduler
+
+if TYPE_CHECKING:
+    from mozdef_core.casework.book import SqlBook
+
+
+def _driver(group: str, name: str, table: Mapping[str, Any], where: str) -> tuple[type[Any], Any]:
+    cls = discovery.load_driver(group, name)
+    return cls, discovery.options_of(cls, table, where)
+
+
+def open_queue(config: Config) -> Queue:
+    """Open the queue; ``core.queue_limit_bytes`` and ``core.sender_id_window`` hold unless the driver's table differs."""
+    name = config.core.queue
+    table = {
+        "limit_bytes": config.core.queue_limit_bytes,
+        "sender_id_window_s": config.core.sender_id_window.total_seconds(),
+        **config.queue.get(name, {}),
+    }
+    cls, options = _driver("mozdef.queues", name, table, f"queue.{name}")
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    return cast(Queue, cls(options, config.data_dir / "queue.sqlite"))
+
+
+def open_store(config: Config, mode: Literal["writer", "reader"]) -> EventStore:
+    """Open the event store; one process of a data directory may be its writer."""
+    name = config.core.store
+    cls, options = _driver("mozdef.stores", name, config.store.get(name, {}), f"store.{name}")
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    return cast(EventStore, cls(options, config.data_dir / "events", mode))
+
+
+def open_scheduler(config: Config) -> Scheduler:
+    """Make the scheduler."""
+    name = config.core.scheduler
+    cls, options = _driver("mozdef.schedulers", name, config.scheduler.get(name, {}), f"scheduler.{name}")
+    return cast(Scheduler, cls(options))
+
+
+def open_book(config: Config) -> SqlBook:
+    """Open the casework database, after bringing it to the schema of this version."""
+    from mozdef_core.casework.book import SqlBook  # 34 MB of SQLAlchemy: only for who needs it
+    from mozdef_core.casework.migration import upgrade
+
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    upgrade(config.database_url)
+    return SqlBook(config.database_url)
+
+
+def open_host(config: Config, role: str) -> Host:
+    """Make the enabled plugins and rules, and the host that calls them.
+
+    :param role: names the file in which a supervisor sees the calls in flight.
+    :raises ConfigError: with every problem of every plugin and rule.
+    """
+    problems: list[str] = []
+    plugins = []
+    for load in (discovery.find_plugins, discovery.find_rules):
+        found, wrong = load(config)
+        plugins.extend(found)
+        problems.extend(wrong)
+    if problems:
+        raise ConfigError(problems)
+    settings = config.health
+    limits = Limits(
+        calls={
+            "on_event": settings.on_event_s,
+            "enrich": settings.enrich_s,
+            "alert_match": settings.alert_match_s,
+            "alert_action": settings.alert_action_s,
+        },
+        failures=settings.failures,
+        suspend_s=settings.suspend_s,
+        suspend_max_s=settings.suspend_max_s,
+        budget_window_s=settings.budget_window_s,
+        budget_share=settings.budget_share,
+    )
+    return Host(plugins, Health(limits, InFlight(in_flight_path(config, role))))
+
+
+def in_flight_path(config: Config, role: str) -> Any:
+    """Return the file in which a role of this node publishes the plugin calls that are running."""
+    return config.data_dir / "run" / f"{role}.calls"
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object per record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as a line."""
+        document = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            document["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(document).decode()
+
+
+def configure_logging(config: Config) -> None:
+    """Send log records to standard error, as text or as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    text = logging.Formatter("%(asctime)s %(levelname)-7s %(processName)s %(name)s: %(message)s")
+    handler.setFormatter(_JsonLines() if config.core.log == "json" else text)
+    logging.basicConfig(level=config.core.log_level.upper(), handlers=[handler], force=True)
+    for noisy in ("httpx", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

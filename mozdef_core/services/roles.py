@@ -1,0 +1,172 @@
+"""The roles: what the worker and the scheduler process run, put together from a configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from mozdef_core import discovery
+from mozdef_core.config import Config
+from mozdef_core.detection import Detector
+from mozdef_core.errors import BookUnavailableError
+from mozdef_core.event import now_us
+from mozdef_core.host import Host
+from mozdef_core.normalise import Normaliser, cef, parse_json
+from mozdef_core.pipeline import Decoder, Pipeline
+from mozdef_core.ports import Input, Origin
+from mozdef_core.response import Responder
+from mozdef_core.services import compose
+from mozdef_core.services.inputs import InputRunner
+from mozdef_core.services.intake import QueueIntake
+from mozdef_core.services.retention import Retention
+from mozdef_core.services.scheduler import add_jobs
+from mozdef_core.services.worker import Worker
+
+if TYPE_CHECKING:
+    from mozdef_core.casework.book import SqlBook
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S: Final = 2
+"""How often a process writes its counters into the casework database."""
+
+
+def stop_on_signal() -> threading.Event:
+    """Return an event that SIGTERM or SIGINT sets."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+class Heartbeat:
+    """Writes what a process counts into the casework database every two seconds."""
+
+    def __init__(self, book: SqlBook, role: str, snapshot: Callable[[], Mapping[str, Any]]) -> None:
+        self._book = book
+        self._role = role
+        self._snapshot = snapshot
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        from mozdef_core.casework import processes
+
+        failed = False
+        while True:
+            try:
+                with self._book.database.write() as session:
+                    processes.report(session, self._role, str(os.getpid()), self._snapshot(), now_us())
+                failed = False
+            except BookUnavailableError as error:
+                if not failed:
+                    log.warning("the heartbeat of the %s is late: %s", self._role, error)
+                failed = True
+            if self._done.wait(HEARTBEAT_S):
+                return
+
+
+def decoders(inputs: Mapping[str, Input[Any]]) -> dict[str, Decoder]:
+    """Return what reads the raw bytes of an item, by name: the core's own and those that inputs bring."""
+    known: dict[str, Decoder] = {"json": parse_json, "cef": cef.decode}
+    known.update({source.decoder: source.decode for source in inputs.values() if source.decoder not in known})
+    return known
+
+
+def pipeline(config: Config, host: Host, inputs: Mapping[str, Input[Any]]) -> Pipeline:
+    """Put the pipeline of this process together."""
+    normaliser = Normaliser(config.core.node, os.getpid(), host.recognisers)
+    return Pipeline(host, normaliser, decoders(inputs), config.entrances)
+
+
+def run_worker(config: Config, ready: Callable[[], None]) -> None:
+    """Fill the role of the worker until SIGTERM: queue, pipeline, store, stream detection, inputs."""
+    stop = stop_on_signal()
+    host = compose.open_host(config, "worker")
+    inputs = discovery.load_inputs(config)
+    queue, book = compose.open_queue(config), compose.open_book(config)
+    store = compose.open_store(config, "writer")
+    intakes: dict[str, QueueIntake] = {}
+
+    def intake(name: str, source: Input[Any]) -> QueueIntake:
+        intakes[name] = QueueIntake(queue, Origin(name=name, kind=source.kind, decoder=source.decoder))
+        return intakes[name]
+
+    runner = InputRunner(inputs, intake)
+    worker = Worker(
+        queue,
+        pipeline(config, host, inputs),
+        Detector(host),
+        store,
+        book,
+        chores=[Retention(store, config.retention)],
+    )
+
+    def snapshot() -> dict[str, Any]:
+        depth = queue.depth()
+        return {
+            "worker": worker.progress.snapshot(),
+            "plugins": host.health.snapshot(),
+            "inputs": {
+                name: {
+                    "running": state.running,
+                    "restarts": state.restarts,
+                    "last_error": state.last_error,
+                    **intakes[name].counters.snapshot(),
+                }
+                for name, state in runner.states.items()
+            },
+            "queue": depth._asdict(),
+        }
+
+    runner.bind()
+    runner.start(stop)
+    with Heartbeat(book, "worker", snapshot):
+        ready()
+        try:
+            worker.run(stop)
+        finally:
+            stop.set()
+            runner.join()
+            queue.close()
+            store.close()
+            host.close()
+    book.close()
+
+
+def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
+    """Fill the role of the scheduler until SIGTERM: alert actions, owed spans, keeping house."""
+    stop = stop_on_signal()
+    host = compose.open_host(config, "scheduler")
+    book = compose.open_book(config)
+    store = compose.open_store(config, "reader")
+    scheduler = compose.open_scheduler(config)
+
+    def tidy() -> None:
+        from mozdef_core.casework import dead_letters
+
+        with book.database.write() as session:
+            lost = dead_letters.enforce_limits(session, now_us())
+        if lost:
+            log.warning("%d dead letters were removed by age or size", lost)
+
+    add_jobs(
+        scheduler, responder=Responder(host, book), detector=Detector(host), store=store, book=book, tidy=tidy
+    )
+    with Heartbeat(book, "scheduler", lambda: {"plugins": host.health.snapshot()}):
+        ready()
+        scheduler.run(stop)
+    store.close()
+    host.close()
+    book.close()
