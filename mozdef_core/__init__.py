@@ -6,6 +6,7 @@ from mozdef_core.alert import Alert, AlertChange, Moment, Occasion, Severity, St
 from mozdef_core.errors import DeliveryError, InvalidItemError, MozdefError, QueryError, QueueError
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 from mozdef_core.markers import hookimpl
+from mozdef_core.normalise.settings import Recogniser
 from mozdef_core.options import Duration, Field, Options, Secret
 from mozdef_core.ports import Input, Intake, PutResult
 from mozdef_core.query.model import (
@@ -56,6 +57,7 @@ __all__ = [
     "QueryString",
     "QueueError",
     "Range",
+    "Recogniser",
     "Refuse",
     "Regexp",
     "Rule",

@@ -6,7 +6,10 @@ from typing import Any, Final
 
 from mozdef_linux.patterns import form, read
 
-_SESSION: Final = r"(?P<status>\S+) for user (?P<username>\S+?)(?:\(uid=\d+\))?(?: by (?P<originuser>\S*?)(?:\(uid=(?P<uid>\d+)\))?)?"
+_SESSION: Final = (
+    r"(?P<status>\S+) for user (?P<username>\S+?)(?:\(uid=\d+\))?"
+    r"(?: by (?P<originuser>\S*?)(?:\(uid=(?P<uid>\d+)\))?)?"
+)
 _SWITCH: Final = r"(?P<username>.*)\) (?P<originuser>\S+) on (?P<device>\S+)"
 
 _FORMS: Final = (

@@ -1,0 +1,124 @@
+"""The limits of a stored event (event-format.md section 5.10), applied after the mappers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from mozdef_core.event import Event
+from mozdef_core.normalise.parse import INT64
+from mozdef_core.normalise.problems import Problems
+
+DEPTH: Final = 20
+KEYS: Final = 1_000
+KEY_LENGTH: Final = 256
+SUMMARY: Final = 8_192
+STRING: Final = 32_768
+ARRAY: Final = 1_000
+_MARK: Final = " …"
+
+
+def limit(event: Event) -> Event:
+    """Return an event within the limits; the same object when nothing was beyond them."""
+    if _fits(event.body):
+        return event
+    cutter = _Cutter()
+    body = cutter.object(event.body, 1, "")
+    book = dict(body["mozdef"])
+    book["problems"] = [*book["problems"], *cutter.problems.notes]
+    body["mozdef"] = book
+    return Event(event.id, body)
+
+
+def _fits(body: dict[str, Any]) -> bool:
+    """Return whether nothing exceeds a limit; one pass, and most events end here."""
+    summary = body.get("summary")
+    if isinstance(summary, str) and len(summary) > SUMMARY:
+        return False
+    keys, depth = 0, 0
+    level: list[Any] = [body]
+    while level:
+        depth += 1
+        if depth > DEPTH:
+            return False
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                keys += len(node)
+                for key, value in node.items():
+                    kind = type(value)
+                    if len(key) > KEY_LENGTH or (kind is str and len(value) > STRING):
+                        return False
+                    if kind is int and not -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+                        return False
+                    if kind is dict or kind is list:
+                        below.append(value)
+            else:
+                if len(node) > ARRAY:
+                    return False
+                for value in node:
+                    kind = type(value)
+                    if kind is str and len(value) > STRING:
+                        return False
+                    if kind is int and not -0x8000000000000000 <= value <= 0x7FFFFFFFFFFFFFFF:
+                        return False
+                    if kind is dict or kind is list:
+                        below.append(value)
+        level = below
+    return keys <= KEYS
+
+
+class _Cutter:
+    """Copies a body within the limits, and notes what was cut."""
+
+    def __init__(self) -> None:
+        self.problems = Problems()
+        self._keys = 0
+        self._overflow: dict[str, Any] = {}
+
+    def object(self, node: dict[str, Any], depth: int, path: str) -> dict[str, Any]:
+        """Return an object within the limits; the outermost call collects what has too many keys."""
+        found: dict[str, Any] = {}
+        for key, value in node.items():
+            here = f"{path}{key}"
+            self._keys += 1
+            if self._keys > KEYS - 1 and path.startswith("details."):
+                self._overflow[here] = value
+                continue
+            name = key
+            if len(key) > KEY_LENGTH:
+                self.problems.note("key-cut", here)
+                name = key[:KEY_LENGTH]
+                if name in found:
+                    self._overflow[here] = value
+                    continue
+            found[name] = self._value(value, depth + 1, here, SUMMARY if here == "summary" else STRING)
+        if depth == 1 and self._overflow:
+            self.problems.note("keys-cut", "details")
+            text = orjson.dumps(self._overflow, option=orjson.OPT_NON_STR_KEYS).decode()
+            details = found.setdefault("details", {})
+            details["overflow"] = self._text(text, "details.overflow", STRING)
+        return found
+
+    def _value(self, value: Any, depth: int, path: str, longest: int) -> Any:
+        if isinstance(value, str):
+            return self._text(value, path, longest)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value if value in INT64 else str(value)
+        if not isinstance(value, dict | list):
+            return value
+        if depth > DEPTH:
+            self.problems.note("depth-cut", path)
+            return self._text(orjson.dumps(value).decode(), path, STRING)
+        if isinstance(value, dict):
+            return self.object(value, depth, f"{path}.")
+        if len(value) > ARRAY:
+            self.problems.note("array-cut", path)
+        return [self._value(element, depth + 1, path, STRING) for element in value[:ARRAY]]
+
+    def _text(self, text: str, path: str, longest: int) -> str:
+        if len(text) <= longest:
+            return text
+        self.problems.note("value-cut", path)
+        return text[: longest - len(_MARK)] + _MARK

@@ -1,0 +1,144 @@
+"""Reading JSON without losing what a fast parser drops: repeated keys, and integers beyond 64 bits."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from mozdef_core.errors import InvalidItemError
+
+MAX_DEPTH: Final = 100
+"""An item that is nested deeper than this is refused (event-format.md section 5.10)."""
+INT64: Final = range(-(2**63), 2**63)
+
+_LONG_NUMBER: Final = re.compile(rb"\d{19}")
+_KEY_END: Final = re.compile(rb'"\s*:')
+
+
+class Repeated(list[Any]):
+    """The values of a key that occurred more than once in one object, in order of appearance."""
+
+
+def parse_json(raw: bytes) -> object:
+    """Return what a JSON text holds.
+
+    A key that occurs several times has a :class:`Repeated` as its value; an integer beyond 64 bits is text.
+
+    :raises InvalidItemError: ``invalid-json`` with line and column, ``invalid-number`` for NaN and infinities,
+        ``too-deep``, or ``empty-body``.
+    """
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return _carefully(raw, str(error))
+    brackets = raw.count(b"{") + raw.count(b"[")
+    if brackets > MAX_DEPTH and depth_of(value) > MAX_DEPTH:
+        raise InvalidItemError("too-deep", f"nested deeper than {MAX_DEPTH} levels")
+    if _LONG_NUMBER.search(raw) is not None or len(_KEY_END.findall(raw)) > _count_keys(value):
+        return _carefully(raw, "")
+    return value
+
+
+def depth_of(value: object) -> int:
+    """Return how deep a value is nested: 0 for a scalar, 1 for a flat object. It does not recurse."""
+    depth, level = 0, [value]
+    while True:
+        below: list[Any] = []
+        containers = False
+        for node in level:
+            if isinstance(node, dict):
+                containers = True
+                below.extend(node.values())
+            elif isinstance(node, list):
+                containers = True
+                below.extend(node)
+        if not containers:
+            return depth
+        depth += 1
+        level = below
+
+
+def _count_keys(value: object) -> int:
+    count, level = 0, [value]
+    while level:
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                count += len(node)
+                below.extend(child for child in node.values() if isinstance(child, dict | list))
+            elif isinstance(node, list):
+                below.extend(child for child in node if isinstance(child, dict | list))
+        level = below
+    return count
+
+
+def _carefully(raw: bytes, complaint: str) -> object:
+    """Parse with the standard library, which sees every key and every digit, but is slower."""
+    if not raw.strip():
+        raise InvalidItemError("empty-body", "there is nothing to read")
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth_of_text(raw) > MAX_DEPTH:
+        raise InvalidItemError("too-deep", f"nested deeper than {MAX_DEPTH} levels")
+    text = raw.decode("utf-8-sig", "replace")
+    try:
+        return _DECODER.decode(text.strip(" \t\r\n"))
+    except json.JSONDecodeError as error:
+        reason = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        raise InvalidItemError("invalid-json", reason) from None
+    except RecursionError:
+        raise InvalidItemError("too-deep", f"nested deeper than {MAX_DEPTH} levels") from None
+    except ValueError as error:
+        raise InvalidItemError("invalid-number", str(error) or complaint) from None
+
+
+def _depth_of_text(raw: bytes) -> int:
+    """Return how deep brackets nest outside strings, whether or not the rest is JSON."""
+    depth = deepest = 0
+    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', raw, re.DOTALL):
+        first = token[0][:1]
+        if first in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key not in found:
+            found[key] = value
+        elif isinstance(found[key], Repeated):
+            found[key].append(value)
+        else:
+            found[key] = Repeated([found[key], value])
+    return found
+
+
+def _integer(digits: str) -> int | str:
+    if len(digits) > 20:  # more than any number of 64 bits has
+        return digits
+    number = int(digits)
+    return number if number in INT64 else digits
+
+
+def _not_a_number(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON; send null or a number")
+
+
+def _float(digits: str) -> float | str:
+    number = float(digits)
+    return digits if number in (float("inf"), float("-inf")) else number
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_pairs,
+    parse_int=_integer,
+    parse_float=_float,
+    parse_constant=_not_a_number,
+    strict=False,
+)

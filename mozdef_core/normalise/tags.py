@@ -1,0 +1,52 @@
+"""Tags: whatever was sent becomes distinct texts in order of appearance (event-format.md section 5.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from mozdef_core.normalise.problems import Problems
+
+MOST: Final = 100
+LONGEST: Final = 256
+
+
+def read_tags(values: Iterable[Any], problems: Problems) -> list[str]:
+    """Return the tags of all the values that were sent under some spelling of ``tags``."""
+    tags: dict[str, None] = {}
+    cut = False
+    for value in values:
+        for tag in _tags(value):
+            text = tag.strip()
+            if len(text) > LONGEST:
+                text, cut = text[:LONGEST].strip(), True
+            if text:
+                tags[text] = None
+    if len(tags) > MOST or cut:
+        problems.note("tags-cut", "tags")
+    return list(tags)[:MOST]
+
+
+def _tags(value: Any) -> Iterator[str]:
+    """Yield the tags of one value. A text alone is split at commas, one inside an array is not."""
+    if isinstance(value, str):
+        yield from value.split(",")
+    elif isinstance(value, list):
+        for element in value:
+            if isinstance(element, str):
+                yield element
+            else:
+                yield from _tags(element)
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            if not isinstance(member, dict | list) and member is not None:
+                yield f"{key}={as_text(member)}"
+    elif value is not None:
+        yield as_text(value)
+
+
+def as_text(value: Any) -> str:
+    """Return a scalar as text: ``true``, ``3``, ``0.5``."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
