@@ -34,9 +34,7 @@ class InputRunner:
     :param intake: makes what an input hands its items to.
     """
 
-    def __init__(
-        self, inputs: Mapping[str, Input[Any]], intake: Callable[[str, Input[Any]], Intake]
-    ) -> None:
+    def __init__(self, inputs: Mapping[str, Input[Any]], intake: Callable[[str, Input[Any]], Intake]) -> None:
         self._inputs = inputs
         self._intakes = {name: intake(name, source) for name, source in inputs.items()}
         self._threads: list[threading.Thread] = []
@@ -58,7 +56,9 @@ class InputRunner:
     def start(self, stop: threading.Event) -> None:
         """Start every input; they end when ``stop`` is set."""
         for name, source in self._inputs.items():
-            thread = threading.Thread(target=self._keep_running, args=(name, source, stop), name=f"input-{name}")
+            thread = threading.Thread(
+                target=self._keep_running, args=(name, source, stop), name=f"input-{name}"
+            )
             thread.start()
             self._threads.append(thread)
 

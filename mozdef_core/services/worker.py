@@ -162,7 +162,9 @@ class Worker:
                 self.commit(work, again=failures > 0)
             except (StoreUnavailableError, BookUnavailableError, QueueError) as error:
                 if stop.is_set():
-                    log.warning("stopped with %d deliveries in hand, they come again: %s", len(work.deliveries), error)
+                    log.warning(
+                        "stopped with %d deliveries in hand, they come again: %s", len(work.deliveries), error
+                    )
                     return
                 failures = self._wait(stop, failures, error)
             else:

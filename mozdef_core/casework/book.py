@@ -1,0 +1,100 @@
+"""The alert book on a relational database: one transaction per batch, per settled task and per owed span."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from mozdef_core.alert import Alert
+from mozdef_core.casework import dead_letters, findings, outbox, owed, states
+from mozdef_core.casework.database import Database, next_number, upsert
+from mozdef_core.casework.models import ArrivalRow
+from mozdef_core.event import now_us
+from mozdef_core.ports import AlertBook, BatchRecord, OwedSpan, Task, TaskResult
+
+_NOTHING: Final = BatchRecord()
+
+
+class SqlBook(AlertBook):
+    """The alert book of one process; threads may share it, and any number of processes one database.
+
+    :param url: where the database is, such as ``sqlite:////var/lib/mozdef/casework.sqlite``; its schema must be up
+        to date (:func:`mozdef_core.casework.migration.upgrade`).
+    :param repeat: how often at most an alert tells the actions that it was extended.
+    :param clock: the time, in microseconds since 1970.
+    :raises ConfigError: the URL cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        repeat: timedelta = timedelta(hours=1),
+        clock: Callable[[], int] = now_us,
+    ) -> None:
+        self.database = Database(url)
+        self._repeat_us = repeat // timedelta(microseconds=1)
+        self._clock = clock
+
+    def record(self, batch: BatchRecord) -> Sequence[Alert]:
+        """Write all that a batch leaves; see :meth:`AlertBook.record`."""
+        now = self._clock()
+        if batch == _NOTHING:
+            return []
+        with self.database.write() as session:
+            if batch.arrivals:
+                _note_arrivals(session, batch.arrivals)
+            owed.add(session, batch.owed, now)
+            dead_letters.add(session, batch.dead_letters)
+            dead_letters.mark_replayed(session, batch.replayed, now)
+            states.replace(session, batch.states)
+            return self._store(session, batch.alerts, now)
+
+    def _store(self, session: Session, alerts: Sequence[Alert], now: int) -> list[Alert]:
+        return findings.store(session, alerts, now, self._repeat_us) if alerts else []
+
+    def owed_spans(
+        self, rules: Collection[str], now_us: int, most: int = 100
+    ) -> Sequence[tuple[str, OwedSpan, int]]:
+        """Return spans that wait; see :meth:`AlertBook.owed_spans`."""
+        with self.database.read() as session:
+            return owed.due(session, rules, most, now_us)
+
+    def settle_owed(self, key: str, alerts: Sequence[Alert]) -> Sequence[Alert]:
+        """Store what was found in an owed span and forget it; see :meth:`AlertBook.settle_owed`."""
+        with self.database.write() as session:
+            owed.forget(session, key)
+            return self._store(session, alerts, self._clock())
+
+    def fail_owed(self, key: str, reason: str, due_us: int) -> None:
+        """Put an owed span off; see :meth:`AlertBook.fail_owed`."""
+        with self.database.write() as session:
+            owed.postpone(session, key, reason, due_us)
+
+    def due_tasks(self, plugins: Sequence[tuple[str, bool]], most: int, lease_s: float) -> Sequence[Task]:
+        """Take due outbox entries; see :meth:`AlertBook.due_tasks`. Costs no lock when nothing is due."""
+        now = self._clock()
+        with self.database.read() as session:
+            if not outbox.something_due(session, now):
+                return []
+        with self.database.write() as session:
+            return outbox.take(session, plugins, most, int(lease_s * 1_000_000), now)
+
+    def settle_task(self, task: Task, result: TaskResult) -> None:
+        """Write down what became of a task; see :meth:`AlertBook.settle_task`."""
+        with self.database.write() as session:
+            outbox.settle(session, task, result, self._clock())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.database.close()
+
+
+def _note_arrivals(session: Session, arrivals: Mapping[int, int]) -> None:
+    """Give the minutes that events arrived for the next number of the journal (DESIGN.md section 5)."""
+    number = next_number(session, "journal")
+    rows = [{"minute": minute, "number": number} for minute in arrivals]
+    upsert(session, ArrivalRow, rows, replace=["number"])

@@ -1,0 +1,1 @@
+"""The history of the casework schema, kept by Alembic."""

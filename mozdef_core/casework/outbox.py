@@ -1,0 +1,188 @@
+"""The outbox: which alert has to be told to which action plugin, and how far that has come (detections.md F)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from mozdef_core.alert import Occasion
+from mozdef_core.casework import audit, records
+from mozdef_core.casework.changes import apply
+from mozdef_core.casework.models import AlertRow, OutboxRow, TaskRow
+from mozdef_core.ports import Task, TaskResult
+
+ENRICHING_LIMIT_S: Final = 30
+"""After so long an enricher that waits for another try no longer holds up the actions (detections.md D3)."""
+
+
+def add(session: Session, alert: AlertRow, occasion: Occasion, due_us: int) -> None:
+    """Note that the actions must hear of this occasion; part of the transaction that makes it one."""
+    alert.occasions += 1
+    session.add(OutboxRow(alert_id=alert.id, occasion=occasion.value, ordinal=alert.occasions, due_us=due_us))
+    session.flush()
+
+
+def add_extended(session: Session, alert: AlertRow, now_us: int, repeat_us: int) -> bool:
+    """Note that an alert was extended, unless an entry that has not started will tell it anyway.
+
+    :returns: whether an entry was added; it is due when ``repeat_us`` have passed since the last one.
+    """
+    telling = (Occasion.RAISED.value, Occasion.EXTENDED.value)
+    waiting = exists().where(
+        OutboxRow.alert_id == alert.id, OutboxRow.started_us.is_(None), OutboxRow.occasion.in_(telling)
+    )
+    if session.scalar(select(waiting)):
+        return False
+    due_us = now_us if alert.extended_us is None else max(now_us, alert.extended_us + repeat_us)
+    alert.extended_us = due_us
+    add(session, alert, Occasion.EXTENDED, due_us)
+    return True
+
+
+def withdraw_extended(session: Session, alert_id: str) -> None:
+    """Forget an extension that nobody was told of yet, because the alert is being closed."""
+    session.execute(
+        delete(OutboxRow).where(
+            OutboxRow.alert_id == alert_id,
+            OutboxRow.occasion == Occasion.EXTENDED.value,
+            OutboxRow.started_us.is_(None),
+        )
+    )
+
+
+def something_due(session: Session, now_us: int) -> bool:
+    """Return whether :func:`take` could find something; a look that holds no lock."""
+    entry = exists().where(OutboxRow.started_us.is_(None), OutboxRow.due_us <= now_us)
+    task = exists().where(~TaskRow.finished, TaskRow.ready_us <= now_us)
+    return bool(session.scalar(select(or_(entry, task))))
+
+
+def take(
+    session: Session, plugins: Sequence[tuple[str, bool]], most: int, lease_us: int, now_us: int
+) -> list[Task]:
+    """Expand due entries for the enabled plugins and lease tasks that nothing else must precede."""
+    _expand(session, plugins, most, now_us)
+    _skip_disabled(session, [name for name, _ in plugins], now_us)
+    rows = session.execute(_ready(now_us).limit(most)).all()
+    for task, _occasion in rows:
+        task.attempt += 1
+        task.waiting = False
+        task.ready_us = now_us + lease_us
+    alerts = {alert.id: alert for alert in records.read(session, list({task.alert_id for task, _ in rows}))}
+    return [
+        Task(task.key, alerts[task.alert_id], Occasion(occasion), task.plugin, task.attempt)
+        for task, occasion in rows
+    ]
+
+
+def _expand(session: Session, plugins: Sequence[tuple[str, bool]], most: int, now_us: int) -> None:
+    due = (
+        select(OutboxRow)
+        .where(OutboxRow.started_us.is_(None), OutboxRow.due_us <= now_us)
+        .order_by(OutboxRow.id)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    in_order = [plugin for plugin in plugins if plugin[1]] + [plugin for plugin in plugins if not plugin[1]]
+    for entry in session.scalars(due).all():
+        if not in_order:
+            session.delete(entry)
+            continue
+        entry.started_us = now_us
+        for position, (name, enriches) in enumerate(in_order):
+            session.add(
+                TaskRow(
+                    outbox_id=entry.id,
+                    position=position,
+                    key=f"{entry.alert_id}:{entry.ordinal}:{name}",
+                    alert_id=entry.alert_id,
+                    plugin=name,
+                    enriches=enriches,
+                    ready_us=now_us,
+                )
+            )
+    session.flush()
+
+
+def _skip_disabled(session: Session, enabled: Sequence[str], now_us: int) -> None:
+    gone = select(TaskRow).where(
+        ~TaskRow.finished, TaskRow.ready_us <= now_us, TaskRow.plugin.not_in(enabled)
+    )
+    for row in session.scalars(gone).all():
+        _finish(session, row, TaskResult("skipped", "the plugin is no longer enabled"), now_us)
+
+
+def _ready(now_us: int) -> Select[TaskRow, str]:
+    """Select what may start: no enricher ahead of it, and its plugin done with the alert's earlier occasions."""
+    return (
+        select(TaskRow, OutboxRow.occasion)
+        .join(OutboxRow, OutboxRow.id == TaskRow.outbox_id)
+        .where(~TaskRow.finished, TaskRow.ready_us <= now_us)
+        .where(~_enricher_ahead(now_us), ~_earlier_occasion())
+        .order_by(TaskRow.outbox_id, TaskRow.position)
+        .with_for_update(of=TaskRow, skip_locked=True)
+    )
+
+
+def _enricher_ahead(now_us: int) -> ColumnElement[bool]:
+    ahead = aliased(TaskRow)
+    in_time = OutboxRow.started_us > now_us - ENRICHING_LIMIT_S * 1_000_000
+    return exists().where(
+        and_(ahead.outbox_id == TaskRow.outbox_id, ahead.position < TaskRow.position),
+        and_(ahead.enriches, ~ahead.finished, or_(~ahead.waiting, in_time)),
+    )
+
+
+def _earlier_occasion() -> ColumnElement[bool]:
+    earlier = aliased(TaskRow)
+    return exists().where(
+        and_(earlier.alert_id == TaskRow.alert_id, earlier.plugin == TaskRow.plugin),
+        and_(earlier.outbox_id < TaskRow.outbox_id, ~earlier.finished),
+    )
+
+
+def settle(session: Session, task: Task, result: TaskResult, now_us: int) -> None:
+    """Write down what became of a task; once it is settled, settling it again changes nothing.
+
+    A ``retry`` of an attempt whose lease has run out, so that another has begun, changes nothing either.
+    """
+    row = session.scalar(select(TaskRow).where(TaskRow.key == task.key).with_for_update())
+    if row is None or row.finished:
+        return
+    if result.outcome != "retry":
+        _finish(session, row, result, now_us)
+    elif task.attempt == row.attempt:
+        row.waiting = True
+        row.ready_us = now_us if result.due_us is None else result.due_us
+        alert = session.get_one(AlertRow, row.alert_id, with_for_update=True)
+        _note_error(alert, row.plugin, task.occasion.value, result.text)
+
+
+def _finish(session: Session, row: TaskRow, result: TaskResult, now_us: int) -> None:
+    row.finished = True
+    entry = session.get_one(OutboxRow, row.outbox_id)
+    alert = session.get_one(AlertRow, row.alert_id, with_for_update=True)
+    actor = audit.Actor(row.plugin, "plugin")
+    outcome = {"outcome": result.outcome, "text": result.text, "attempts": row.attempt}
+    audit.append(
+        session, actor, audit.Change("action", "alert", alert.id, entry.occasion, after=outcome), now_us
+    )
+    _note_error(alert, row.plugin, entry.occasion, result.text if result.outcome == "failed" else None)
+    if result.change is not None and result.outcome == "done":
+        for change in apply(alert, result.change):
+            audit.append(session, actor, change, now_us)
+    session.flush()
+    if not session.scalar(select(exists().where(TaskRow.outbox_id == entry.id, ~TaskRow.finished))):
+        session.execute(delete(OutboxRow).where(OutboxRow.id == entry.id))
+
+
+def _note_error(alert: AlertRow, plugin: str, occasion: str, text: str | None) -> None:
+    """Let the plugin's last failure on this occasion stand on the alert, or no failure when there is none."""
+    label = f"{plugin} ({occasion}): "
+    if text is not None:
+        text = text.removeprefix(f"{plugin}: ")
+    errors = [error for error in alert.errors if not error.startswith(label)]
+    alert.errors = errors if text is None else [*errors, label + (text or "failed")]

@@ -1,0 +1,275 @@
+"""How an event is laid out in the index: the schema, and the document made from each event.
+
+The whole event is stored as its JSON bytes. For searching, what stands in it goes to the JSON field ``e``, but for
+the summary (a text field of its own tokens) and the three times (columns of microseconds), which would be most of
+the index otherwise. Strings go in as they are with two exceptions, since the index has its own ideas about them:
+
+- One that looks like a date gets a mark behind it; tantivy would take it for a date and forget its text.
+- One above :data:`LONGEST` characters is cut and gets a hash; tantivy leaves terms above 64 KiB out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, Final
+
+import orjson
+from tantivy import Document, Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
+
+from mozdef_core.drivers.tantivy_catalogue import MOST_PATHS, Catalogue, Kind, day_of
+from mozdef_core.event import Event, microseconds
+from mozdef_core.query.addresses import read_address
+from mozdef_core.query.model import is_address_field
+from mozdef_core.query.order import tie
+from mozdef_core.query.text import tokens
+from mozdef_core.query.values import read_number
+
+MARK: Final = "\x02"
+LONGEST: Final = 8_000
+HUGE: Final = 2**53
+HOISTED: Final = ("summary", "timestamp", "utctimestamp", "receivedtimestamp")
+"""The top-level fields that have columns of their own; they are in ``e`` only when they are not plain text."""
+ADDRESSES: Final[Mapping[str, str]] = {
+    "details.sourceipaddress": "ip_source",
+    "details.destinationipaddress": "ip_destination",
+    "details.eventsourceipaddress": "ip_eventsource",
+}
+"""The paths whose addresses have a column of their own; those of all other address fields share ``ip_other``."""
+OTHER_ADDRESSES: Final = "ip_other"
+
+_SHORTEST_DATE: Final = 19
+_CUT: Final = 1_000
+_LONGEST_SUMMARY: Final = 16_000
+_NUMERIC: Final = "-0123456789"
+_CONTROLS: Final = re.compile("[\x00-\x02]")
+_PLAIN_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{6})?\+00:00", re.ASCII)
+
+
+def make_schema() -> Schema:
+    """Return the fields of every partition's index."""
+    builder = SchemaBuilder()
+    builder.add_text_field("_id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_integer_field("us", fast=True)
+    builder.add_integer_field("received", fast=True)
+    builder.add_unsigned_field("tie", fast=True)
+    builder.add_text_field("summary", tokenizer_name="words", index_option="position")
+    builder.add_text_field("defaulted", tokenizer_name="raw", index_option="basic")
+    for column in (*ADDRESSES.values(), OTHER_ADDRESSES):
+        builder.add_ip_addr_field(column, fast=True)
+    builder.add_json_field(
+        "e", fast=True, tokenizer_name="raw", index_option="basic", expand_dots_enabled=True
+    )
+    builder.add_bytes_field("_source", stored=True)
+    return builder.build()
+
+
+def prepare(index: Index) -> None:
+    """Give a freshly opened index its tokenizer and leave it to us when readers look for changes."""
+    index.register_tokenizer("words", TextAnalyzerBuilder(Tokenizer.whitespace()).build())
+    index.config_reader("manual")
+
+
+def indexed_text(text: str) -> str:
+    """Return the term that stands for a string in ``e``; no two strings share one."""
+    if len(text) < _SHORTEST_DATE:
+        return text
+    if len(text) > LONGEST:
+        return text[:_CUT] + MARK + blake2b(text.encode(), digest_size=16).hexdigest()
+    return text + MARK if text[4] == "-" else text
+
+
+def indexed_path(path: str) -> str:
+    """Return the name by which the index knows a dotted path below ``e``."""
+    return "e." + _CONTROLS.sub(_escape, path).replace("\\", "\\\\")
+
+
+def _escape(found: re.Match[str]) -> str:
+    return MARK + str(ord(found[0]))
+
+
+@lru_cache(maxsize=65_536)
+def address_text(text: str) -> str | None:
+    """Return the usual spelling of an address without its zone, or None when the text is none."""
+    number = read_address(text)
+    if number is None:
+        return None
+    return str(IPv4Address(number & 0xFFFFFFFF) if number >> 32 == 0xFFFF else IPv6Address(number))
+
+
+class _Node:
+    """One path that has been seen, with the literal keys below it."""
+
+    __slots__ = ("children", "column", "key", "kinds", "path")
+
+    def __init__(self, path: str, key: str) -> None:
+        self.path = path
+        self.key = key
+        self.kinds = 0
+        self.children: dict[str, _Node] = {}
+        self.column = ADDRESSES.get(path) or (OTHER_ADDRESSES if is_address_field(path) else None)
+
+
+class Layout:
+    """Makes the documents of one partition and tells its catalogue what stands in them; 8 us an event and more.
+
+    :param catalogue: what to tell; it must be saved before the documents are committed.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._root = _Node("", "")
+        self._size = 0
+        self._addresses: list[tuple[str, str]] = []
+
+    def document(self, event: Event) -> Document:
+        """Return the document of an event.
+
+        :raises ValueError: it has something that JSON has not, is nested too deep, or has no readable time.
+        :raises TypeError: likewise.
+        """
+        body = event.body
+        source = orjson.dumps(body)
+        us = _time_us(event)
+        self._addresses.clear()
+        if self._size > 2 * MOST_PATHS:
+            self._root, self._size = _Node("", ""), 0
+        document = Document()
+        document.add_text("_id", event.id)
+        document.add_integer("us", us)
+        document.add_unsigned("tie", tie(event.id))
+        rest = dict(body)
+        self._hoist(document, rest)
+        document.add_json("e", orjson.dumps(self._object(rest, self._root)[0]).decode())
+        for column, address in self._addresses:
+            document.add_ip_addr(column, address)
+        for name in event.defaulted:
+            if isinstance(name, str):
+                document.add_text("defaulted", name)
+        document.add_bytes("_source", source)
+        self._catalogue.see_day(day_of(us))
+        return document
+
+    def _hoist(self, document: Document, rest: dict[str, Any]) -> None:
+        """Move the summary and the times to their columns where they are plain."""
+        summary = rest.get("summary")
+        if isinstance(summary, str) and len(summary) <= _LONGEST_SUMMARY:
+            document.add_text("summary", " ".join(tokens(summary)))
+            del rest["summary"]
+        else:
+            self._catalogue.see_kind("summary", Kind.ODD)
+        time = rest["utctimestamp"]
+        plain = _PLAIN_TIME.fullmatch(time) is not None
+        if plain:
+            del rest["utctimestamp"]
+        else:
+            self._catalogue.see_kind("utctimestamp", Kind.ODD)
+        if plain and rest.get("timestamp") == time:
+            del rest["timestamp"]
+        else:
+            self._catalogue.see_kind("timestamp", Kind.ODD)
+        received = rest.get("receivedtimestamp")
+        if isinstance(received, str) and _PLAIN_TIME.fullmatch(received):
+            document.add_integer("received", microseconds(datetime.fromisoformat(received)))
+            del rest["receivedtimestamp"]
+        else:
+            self._catalogue.see_kind("receivedtimestamp", Kind.ODD)
+
+    def _note(self, node: _Node, kind: int) -> None:
+        node.kinds |= kind
+        self._catalogue.see_kind(node.path, kind)
+
+    def _grow(self, parent: _Node, key: str) -> _Node:
+        """Return the node of a key that is new below its parent."""
+        self._size += 1
+        path = f"{parent.path}.{key}" if parent is not self._root else key
+        node = parent.children[key] = _Node(path, _CONTROLS.sub(_escape, key))
+        for position in range(len(path) - len(key), len(path)):
+            if path[position] == ".":
+                self._catalogue.see_kind(path[:position], Kind.DOTTED)
+        return node
+
+    def _object(self, members: dict[str, Any], node: _Node) -> tuple[dict[str, Any], bool]:
+        """Return what to index of an object, and whether anything was found in it that will be."""
+        indexed: dict[str, Any] | None = None
+        found = False
+        children = node.children
+        for key, value in members.items():
+            child = children.get(key)
+            if child is None:
+                child = self._grow(node, key)
+            if type(value) is str and len(value) < _SHORTEST_DATE and child.column is None:
+                if not child.kinds & Kind.STRING or (
+                    not child.kinds & Kind.NUMERAL and value[:1] in _NUMERIC
+                ):
+                    self._string(value, child)
+                fresh: Any = value
+                found = True
+            elif value is not None:
+                fresh, below = self._value(value, child)
+                found = found or below
+            else:
+                continue
+            if fresh is not value or child.key is not key:
+                indexed = dict(members) if indexed is None else indexed
+                if child.key != key:
+                    del indexed[key]
+                indexed[child.key] = fresh
+        if members and not found:
+            return {**(members if indexed is None else indexed), MARK: True}, node is not self._root
+        return (members if indexed is None else indexed), found
+
+    def _value(self, value: Any, node: _Node) -> tuple[Any, bool]:
+        if isinstance(value, str):
+            return self._string(value, node), True
+        if isinstance(value, dict):
+            if not node.kinds & Kind.OBJECT:
+                self._note(node, Kind.OBJECT)
+            return self._object(value, node)
+        if isinstance(value, list):
+            return self._list(value, node)
+        if value is None:
+            return None, False
+        if isinstance(value, bool):
+            kind = Kind.BOOLEAN
+        else:
+            kind = Kind.NUMBER if -HUGE < value < HUGE else Kind.NUMBER | Kind.HUGE
+        if node.kinds | kind != node.kinds:
+            self._note(node, kind)
+        return value, True
+
+    def _list(self, values: list[Any], node: _Node) -> tuple[list[Any], bool]:
+        indexed = []
+        found = False
+        for value in values:
+            fresh, below = self._value(value, node)
+            indexed.append(fresh)
+            found = found or below
+        return indexed, found
+
+    def _string(self, text: str, node: _Node) -> str:
+        kind = Kind.STRING
+        if len(text) > LONGEST:
+            kind |= Kind.LONG
+        if not node.kinds & Kind.NUMERAL and text[:1] in _NUMERIC and read_number(text) is not None:
+            kind |= Kind.NUMERAL
+        if node.kinds | kind != node.kinds:
+            self._note(node, kind)
+        if node.column is not None and (address := address_text(text)) is not None:
+            self._addresses.append((node.column, address))
+        return indexed_text(text)
+
+
+def _time_us(event: Event) -> int:
+    try:
+        return event.time_us
+    except KeyError:
+        raise ValueError("it has no utctimestamp") from None
+    except TypeError:
+        raise ValueError(
+            f"utctimestamp: expected an ISO 8601 time with offset, got {event.get('utctimestamp')!r}"
+        ) from None

@@ -1,0 +1,270 @@
+"""What tantivy can find by one field of a partition, and whether that is exact."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from ipaddress import IPv6Address
+from typing import Any, Final, NamedTuple
+
+from tantivy import FieldType, Occur, Query
+
+from mozdef_core.drivers.tantivy_catalogue import Kind
+from mozdef_core.drivers.tantivy_document import (
+    ADDRESSES,
+    HOISTED,
+    HUGE,
+    MARK,
+    OTHER_ADDRESSES,
+    indexed_path,
+    indexed_text,
+)
+from mozdef_core.drivers.tantivy_partition import View
+from mozdef_core.query import glob
+from mozdef_core.query.addresses import Spans
+from mozdef_core.query.bounds import NumberBounds
+from mozdef_core.query.model import is_address_field
+from mozdef_core.query.values import spelt_boolean, spelt_number
+
+MOST_VALUES: Final = 65_000
+"""tantivy enumerates at most so many values of a path, and says when there are more."""
+
+_LEAF: Final = Kind.STRING | Kind.NUMBER | Kind.BOOLEAN
+_PARSEABLE_PATH: Final = re.compile(r"e\.[\w.]+")
+_PARSEABLE_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,60}", re.ASCII)
+_PARSED_OTHERWISE: Final = frozenset({"true", "false", "nan", "inf", "infinity", "and", "not"})
+
+
+class Compiled(NamedTuple):
+    """What to run, and whether each event that it finds matches; it finds all that do."""
+
+    query: Query
+    exact: bool
+
+
+NOTHING: Final = Compiled(Query.empty_query(), True)
+EVERYTHING: Final = Compiled(Query.all_query(), True)
+ANYTHING: Final = Compiled(Query.all_query(), False)
+
+
+def either(parts: Sequence[Compiled]) -> Compiled:
+    """Return what any of the parts finds."""
+    found = [part for part in parts if part is not NOTHING]
+    if len(found) < 2:
+        return found[0] if found else NOTHING
+    query = Query.boolean_query([(Occur.Should, part.query) for part in found])
+    return Compiled(query, all(part.exact for part in found))
+
+
+class Fields:
+    """Makes the queries for single fields.
+
+    :param view: the snapshot that they will be run on; its catalogue decides what is exact.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+        self._schema = view.index.schema
+        self._catalogue = view.catalogue
+
+    def exactly(self, field: str, strings: Iterable[str]) -> Compiled:
+        """Return the events with any of these strings under the field."""
+        if not self._catalogue.kind(field) & Kind.STRING:
+            return NOTHING
+        if (path := self._path(field)) is None:
+            return ANYTHING
+        terms = [indexed_text(text) for text in strings]
+        return Compiled(
+            Query.term_set_query(self._schema, path, terms), not self._catalogue.kind(field) & Kind.LONG
+        )
+
+    def scalars(self, field: str, strings: Iterable[str]) -> Compiled:
+        """Return the numbers and booleans that equal any of the strings."""
+        kind = self._catalogue.kind(field)
+        values: list[Any] = []
+        for text in strings:
+            number, boolean = spelt_number(text), spelt_boolean(text)
+            if number is not None and kind & Kind.NUMBER:
+                if -HUGE < number < HUGE:
+                    values.append(number)
+                elif kind & Kind.HUGE:
+                    return self.candidates(field)
+            if boolean is not None and kind & Kind.BOOLEAN:
+                values.append(boolean)
+        if not values:
+            return NOTHING
+        path = self._path(field)
+        return ANYTHING if path is None else Compiled(Query.term_set_query(self._schema, path, values), True)
+
+    def between(self, column: str, first: int | None, end: int | None) -> Compiled:
+        """Return the events with a time from ``first`` (inclusive) to ``end`` (exclusive) in a column."""
+        if first is not None and end is not None and first >= end:
+            return NOTHING
+        query = Query.range_query(
+            self._schema, column, FieldType.Integer, first, end, include_upper=end is None
+        )
+        return Compiled(query, True)
+
+    def present(self, field: str) -> Compiled:
+        """Return the events that have the field, defaulted or not."""
+        if field in HOISTED:
+            return ANYTHING if self.odd(field) else EVERYTHING
+        kind = self._catalogue.kind(field)
+        if not kind & (_LEAF | Kind.OBJECT):
+            return NOTHING
+        path = self._path(field)
+        if path is None:
+            return ANYTHING
+        inside = bool(kind & Kind.OBJECT)
+        return Compiled(Query.exists_query(path, inside), not (inside and kind & Kind.DOTTED))
+
+    def phrase(self, words: list[str], empty: Compiled) -> Compiled:
+        """Return the events with these tokens in order in the summary.
+
+        :param empty: what no tokens find.
+        """
+        if not words:
+            return empty
+        if len(words) == 1:
+            return Compiled(Query.term_query(self._schema, "summary", words[0]), True)
+        return Compiled(Query.phrase_query(self._schema, "summary", list(words)), True)
+
+    def numbers(self, field: str, limits: NumberBounds) -> Compiled:
+        """Return the events with a number in between under the field."""
+        kind = self._catalogue.kind(field)
+        if kind & (Kind.NUMERAL | Kind.HUGE):
+            return self.candidates(field)
+        if not kind & Kind.NUMBER:
+            return NOTHING
+        path = self._path(field)
+        if path is None or not _PARSEABLE_PATH.fullmatch(path):
+            return self.candidates(field)
+        low, high = (None if limit is None else _decimal(limit) for limit in (limits.low, limits.high))
+        if low == "" or high == "":
+            return self.candidates(field)
+        start, stop = "[" if limits.low_included else "{", "]" if limits.high_included else "}"
+        # both bounds are written as fractions: tantivy panics when one is whole and one is not
+        return Compiled(
+            self._view.index.parse_query(f"{path}:{start}{low or '*'} TO {high or '*'}{stop}"), True
+        )
+
+    def addresses(self, field: str, wanted: Spans) -> Compiled:
+        """Return the events with an address in any of the ranges under the field."""
+        if not wanted or (not self._catalogue.kind(field) & Kind.STRING and field not in HOISTED):
+            return NOTHING
+        if not is_address_field(field):
+            return self.candidates(field, Kind.STRING)
+        column = ADDRESSES.get(field, OTHER_ADDRESSES)
+        parts = [
+            Compiled(
+                Query.range_query(
+                    self._schema,
+                    column,
+                    FieldType.IpAddr,
+                    str(IPv6Address(span.first)),
+                    str(IPv6Address(span.last)),
+                ),
+                column != OTHER_ADDRESSES,
+            )
+            for span in wanted
+        ]
+        return either(parts)
+
+    def prefixed(self, field: str, start: str) -> Compiled | None:
+        """Return the strings that begin with a plain word, as a range of terms, or None when it is no plain word."""
+        end = start[:-1] + chr(ord(start[-1]) + 1) if start else ""
+        path = self._path(field)
+        if path is None or not _PARSEABLE_PATH.fullmatch(path):
+            return None
+        if not all(
+            _PARSEABLE_WORD.fullmatch(word) and word.lower() not in _PARSED_OTHERWISE for word in (start, end)
+        ):
+            return None
+        if not self._catalogue.kind(field) & Kind.STRING:
+            return NOTHING
+        return Compiled(self._view.index.parse_query(f"{path}:[{start} TO {end}}}"), True)
+
+    def strings_where(self, field: str, matches: Callable[[str], bool], among: str | None = None) -> Compiled:
+        """Return the events with a string under the field that passes, by trying each distinct one.
+
+        :param among: an expression that leaves fewer strings to try, where there is one.
+        """
+        kind = self._catalogue.kind(field)
+        if not kind & Kind.STRING:
+            return NOTHING
+        path = self._path(field)
+        values = None if path is None or kind & Kind.LONG else self._values(path, among)
+        if path is None or values is None:
+            return self.candidates(field, Kind.STRING)
+        terms = [value for value in values if matches(value.removesuffix(MARK))]
+        return Compiled(Query.term_set_query(self._schema, path, terms), True) if terms else NOTHING
+
+    def _values(self, path: str, include: str | None) -> list[str] | None:
+        """Return the distinct strings under a path, or None when there are too many."""
+        terms: dict[str, Any] = {"field": path, "size": MOST_VALUES, "segment_size": MOST_VALUES}
+        if include is not None:
+            terms["include"] = include
+        try:
+            answer = self._view.searcher.aggregate(Query.all_query(), {"values": {"terms": terms}})["values"]
+        except ValueError:  # more values than tantivy allows in one answer
+            return None
+        if answer["sum_other_doc_count"] or len(answer["buckets"]) >= MOST_VALUES:
+            return None
+        return [bucket["key"] for bucket in answer["buckets"] if isinstance(bucket["key"], str)]
+
+    def candidates(self, field: str, kind: int = _LEAF) -> Compiled:
+        """Return the events with a value under the field, to be looked at one by one."""
+        if field in HOISTED:
+            return ANYTHING
+        if not self._catalogue.kind(field) & kind:
+            return NOTHING
+        path = self._path(field)
+        return ANYTHING if path is None else Compiled(Query.exists_query(path), False)
+
+    def odd(self, field: str) -> bool:
+        """Return whether a hoisted field's column does not tell all."""
+        return bool(self._catalogue.kind(field) & Kind.ODD)
+
+    def _path(self, field: str) -> str | None:
+        """Return the index's name of a path, or None for one with empty parts, which it cannot address."""
+        if field.startswith(".") or field.endswith(".") or ".." in field:
+            return None
+        return indexed_path(field)
+
+
+def _decimal(limit: int | float) -> str:
+    """Return a number written as a fraction; empty when it is beyond floating point."""
+    try:
+        text = format(Decimal(repr(float(limit))), "f")
+    except OverflowError:
+        return ""
+    return text if "." in text else text + ".0"
+
+
+def expression(pattern: glob.Pattern) -> str:
+    """Return the expression for a wildcard pattern in the syntax that tantivy's engines have in common."""
+    return "".join(
+        re.sub(r"[^\w\s]", r"\\\g<0>", piece.text, flags=re.ASCII)
+        if piece.kind == "literal" and piece.text.isascii()
+        else "".join("\\" + letter if letter in r".+*?()|[]{}^$#&-~\/" else letter for letter in piece.text)
+        if piece.kind == "literal"
+        else "(.|\n)*"
+        if piece.kind == "many"
+        else "(.|\n)"
+        for piece in pattern
+    )
+
+
+def include(pattern: str, case_insensitive: bool) -> str | None:
+    """Return an expression for what the index holds of the strings that match, or None where case may be seen otherwise."""
+    if case_insensitive:
+        return f"(?i)(?:{pattern}){MARK}?" if pattern.isascii() else None
+    return f"(?:{pattern}){MARK}?"
+
+
+def any_case(folded: frozenset[str]) -> str | None:
+    """Return an expression that finds these strings in any case, or None where tantivy's idea of case may differ."""
+    if not all(text.isascii() for text in folded) or len(folded) > 100:
+        return None
+    return include("|".join(expression(((glob.Piece("literal", text)),)) for text in folded), True)

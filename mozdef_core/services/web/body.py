@@ -1,0 +1,152 @@
+"""The body of a request: read in pieces, decompressed under a hard limit, never more in memory than allowed."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from mozdef_core.services.web.policy import RefusalError
+
+_CHUNK_BYTES: Final = 64 * 1024
+_DRAIN_S: Final = 5.0
+_DEFLATE_FAMILY: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_ZSTD_WINDOW_BYTES: Final = 32 * 1024 * 1024
+
+Reader = Callable[[int], bytes]
+
+
+def read_body(environ: Mapping[str, Any], limit_bytes: int) -> bytes:
+    """Read the whole body of a WSGI request and undo its ``Content-Encoding``.
+
+    ``gzip`` and ``deflate`` are told apart by the first bytes: the HTTP senders of GELF announce
+    ``gzip,deflate`` and send zlib.
+
+    :param limit_bytes: most bytes before and after decompression. Reading stops there, so a body that
+        unpacks to a thousand times its size costs no more memory than one that is allowed.
+    :raises RefusalError: 413 too large, 415 unknown encoding, 400 damaged or cut short.
+    """
+    encodings = _encodings(environ.get("HTTP_CONTENT_ENCODING", ""))
+    reader: Reader = environ["wsgi.input"].read
+    announced = _announced_length(environ)
+    if announced is not None and announced > limit_bytes:
+        _drain(reader)
+        raise _too_large(limit_bytes)
+    raw = _read_plain(reader, announced, limit_bytes)
+    if not encodings or not raw:
+        return raw
+    return _inflate(raw, limit_bytes) if encodings <= _DEFLATE_FAMILY else _unpack_zstd(raw, limit_bytes)
+
+
+def _encodings(header: str) -> frozenset[str]:
+    names = frozenset(name.strip().lower() for name in header.split(",")) - {"", "identity"}
+    if names <= _DEFLATE_FAMILY or names == {"zstd"}:
+        return names
+    raise RefusalError(
+        415, "unsupported-encoding", f"Content-Encoding {header!r} is not supported; use gzip, deflate or zstd"
+    )
+
+
+def _announced_length(environ: Mapping[str, Any]) -> int | None:
+    """Return Content-Length; None when the body is chunked."""
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        return None
+    text = environ.get("CONTENT_LENGTH") or "0"
+    if not (text.isascii() and text.isdigit()):
+        raise RefusalError(400, "invalid-length", f"Content-Length {text!r} is not a number")
+    return int(text)
+
+
+def _read_plain(reader: Reader, announced: int | None, limit_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while announced is None or size < announced:
+        part = reader(_CHUNK_BYTES if announced is None else announced - size)
+        if not part:
+            break
+        size += len(part)
+        if size > limit_bytes:
+            _drain(reader)
+            raise _too_large(limit_bytes)
+        parts.append(part)
+    if announced is not None and size < announced:
+        raise RefusalError(400, "incomplete-body", f"the body ends after {size} of {announced} bytes")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _drain(reader: Reader) -> None:
+    """Read on for a moment and forget it: a sender that still writes would not see an answer."""
+    deadline = time.monotonic() + _DRAIN_S
+    while time.monotonic() < deadline and reader(_CHUNK_BYTES):
+        pass
+
+
+def _too_large(limit_bytes: int) -> RefusalError:
+    return RefusalError(
+        413, "too-large", f"the body is larger than {limit_bytes} bytes, the limit before and after decompression"
+    )
+
+
+def _damaged(error: Exception) -> RefusalError:
+    return RefusalError(400, "invalid-encoding", f"the body cannot be decompressed: {error}")
+
+
+def _window_bits(raw: bytes) -> int:
+    """Tell gzip (RFC 1952), zlib (RFC 1950) and raw deflate (RFC 1951) apart by the header."""
+    if raw.startswith(b"\x1f\x8b"):
+        return 31
+    if len(raw) > 1 and raw[0] & 0x0F == 8 and (raw[0] << 8 | raw[1]) % 31 == 0:
+        return 15
+    return -15
+
+
+def _inflate(raw: bytes, limit_bytes: int) -> bytes:
+    """Undo gzip (several members too), zlib or raw deflate."""
+    parts: list[bytes] = []
+    size = 0
+    rest = raw
+    try:
+        while rest:
+            engine = zlib.decompressobj(_window_bits(raw))
+            for part in _inflate_member(engine, rest):
+                size += len(part)
+                if size > limit_bytes:
+                    raise _too_large(limit_bytes)
+                parts.append(part)
+            if not engine.eof:
+                raise RefusalError(400, "invalid-encoding", "the compressed body is cut short")
+            rest = engine.unused_data.lstrip(b"\0")
+    except zlib.error as error:
+        raise _damaged(error) from error
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _inflate_member(engine: Any, data: bytes) -> Iterator[bytes]:
+    while data and not engine.eof:
+        yield engine.decompress(data, 16 * _CHUNK_BYTES)
+        data = engine.unconsumed_tail
+
+
+def _unpack_zstd(raw: bytes, limit_bytes: int) -> bytes:
+    import zstandard  # a process whose senders never use it need not load it
+
+    try:
+        with zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).stream_reader(
+            raw, read_across_frames=True
+        ) as stream:
+            plain = _read_at_most(stream.read, limit_bytes + 1)
+    except zstandard.ZstdError as error:
+        raise _damaged(error) from error
+    if len(plain) > limit_bytes:
+        raise _too_large(limit_bytes)
+    return plain
+
+
+def _read_at_most(reader: Reader, most: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while size < most and (part := reader(min(16 * _CHUNK_BYTES, most - size))):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)

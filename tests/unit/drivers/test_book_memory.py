@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from mozdef_core.alert import Status
+from mozdef_core.drivers.book_memory import MemoryBook
+from mozdef_core.ports import AlertBook
+from mozdef_core.testing_contracts.book import AlertBookContract
+
+
+class TestMemoryBook(AlertBookContract):
+    def open_book(self, path: Path, clock: Callable[[], int], repeat: timedelta) -> AlertBook:
+        return MemoryBook(repeat=repeat, clock=clock)
+
+    def set_status(self, book: AlertBook, alert_id: str, status: Status) -> None:
+        assert isinstance(book, MemoryBook)
+        book.set_status(alert_id, status)
