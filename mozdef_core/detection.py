@@ -53,7 +53,7 @@ class EventsWindow(Window):
     def search(self, query: Query) -> Iterator[Event]:
         """Yield the events that match, in order of (detection time, id)."""
         found = list(filter(self._conditions(query), self._events))
-        return iter(found if len(found) < 2 else sorted(found, key=Moment.of))  # noqa: PLR2004
+        return iter(found if len(found) < 2 else sorted(found, key=Moment.of))
 
     def __iter__(self) -> Iterator[Event]:
         """Yield all events, in order of (detection time, id)."""
@@ -130,7 +130,9 @@ class Detector:
             alerts = self._over_store(rule, span, store, batch)
             if isinstance(alerts, str):
                 wait_s = OWED_RETRY_S[min(failures, len(OWED_RETRY_S) - 1)]
-                log.warning("rule %s failed on what is owed to it, next try in %d s: %s", rule.name, wait_s, alerts)
+                log.warning(
+                    "rule %s failed on what is owed to it, next try in %d s: %s", rule.name, wait_s, alerts
+                )
                 book.fail_owed(key, alerts, now_us + wait_s * 1_000_000)
             else:
                 book.settle_owed(key, alerts)

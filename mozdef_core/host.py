@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -25,7 +26,7 @@ from mozdef_core.inflight import InFlight
 from mozdef_core.markers import PROJECT
 from mozdef_core.problems import suggestion
 
-__all__ = ["HOOKS", "CallTable", "Host", "Outcome", "Plugin", "check_plugins"]
+__all__ = ["HOOKS", "CallTable", "Contained", "Host", "Outcome", "Plugin", "check_plugins", "contain"]
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +180,28 @@ class Host:
         if self.health.failed(binding.plugin.name, text, f"{hook} slow"):
             log.error("plugin %s: %s; its answer was discarded", binding.plugin.name, text)
         return Outcome(None, ("plugin-timeout", text))
+
+
+class Contained(NamedTuple):
+    """What became of a call that :func:`contain` made: its value or its error, and how long it took in seconds."""
+
+    value: Any
+    error: BaseException | None
+    took_s: float
+
+
+def contain(function: Callable[..., Any], *arguments: Any) -> Contained:
+    """Call something that a plugin brought and that is no hook, such as an input's ``run``, and contain its errors.
+
+    :raises KeyboardInterrupt: nothing else.
+    """
+    began_s = time.monotonic()
+    try:
+        return Contained(function(*arguments), None, time.monotonic() - began_s)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # even SystemExit: a plugin may not end the process
+        return Contained(None, error, time.monotonic() - began_s)
 
 
 def close_plugin(plugin: Plugin) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,11 @@ from typing import Any, Final, Literal
 
 from mozdef_core.errors import InvalidItemError
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
-from mozdef_core.host import Host, Plugin
+from mozdef_core.host import Host, Plugin, contain
 from mozdef_core.normalise import EntranceSettings, Normaliser, conform, limit
 from mozdef_core.ports import DeadLetter, Item, StateDocument
+
+log = logging.getLogger(__name__)
 
 RAW_LIMIT: Final = 1 << 20
 """A dead letter keeps at most so many bytes of what was received."""
@@ -88,10 +91,18 @@ class Pipeline:
             reason = f"no enabled input reads {item.origin.decoder!r}; enable it and replay this letter"
             done.dead_letters.append(dead_letter(item, "parse", "no-decoder", reason))
             return
-        try:
-            decoded = decoder(item.raw)
-        except InvalidItemError as error:
+        decoded, error, _ = contain(decoder, item.raw)
+        if isinstance(error, InvalidItemError):
             done.dead_letters.append(dead_letter(item, "parse", error.code, error.reason))
+            return
+        if error is not None:
+            log.error("the decoder %s failed; the item is a dead letter", item.origin.decoder, exc_info=error)
+            reason = f"the decoder {item.origin.decoder} failed: {type(error).__name__}: {error}"
+            done.dead_letters.append(dead_letter(item, "parse", "decoder-error", reason))
+            return
+        if not isinstance(decoded, dict):
+            reason = f"the item is {_kind(decoded)}, an object is required"
+            done.dead_letters.append(dead_letter(item, "parse", "not-an-object", reason))
             return
         settings = self._settings.get(item.origin.name, self._default)
         event = self._normaliser.normalise(decoded, item, settings)
@@ -176,6 +187,11 @@ class Pipeline:
         return True
 
 
+def _kind(value: object) -> str:
+    kinds = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
+    return kinds.get(type(value), "null")
+
+
 def _objection(change: Change) -> str | None:
     """Return what is wrong with the names or values of a change, None where nothing is."""
     for path in (*change.set, *change.remove):
@@ -211,6 +227,9 @@ def _finished(passage: _Passage) -> Event:
     book = dict(body["mozdef"])
     book["plugins"] = [*book["plugins"], *passage.changed_by]
     book["problems"] = [*book["problems"], *passage.problems]
+    if not passage.supplied.isdisjoint(("timestamp", "utctimestamp")):
+        book["problems"] = [note for note in book["problems"] if note["code"] != "timestamp-missing"]
+        passage.supplied.add("timestamp")
     if not passage.supplied.isdisjoint(book["defaulted"]):
         book["defaulted"] = [name for name in book["defaulted"] if name not in passage.supplied]
     return Event(passage.event.id, {**body, "mozdef": book})

@@ -207,6 +207,10 @@ class EventStore(ABC):
         """Return size and contents."""
 
     @abstractmethod
+    def retention_classes(self) -> Sequence[str]:
+        """Return the retention classes that stored events have."""
+
+    @abstractmethod
     def drop_before(self, day: str, retention_class: str = "default") -> int:
         """Remove every partition of the class whose day of reception is before ``day`` (``YYYY-MM-DD``).
 

@@ -107,6 +107,10 @@ class CoreSettings(Settings):
     database: Annotated[Secret, BeforeValidator(_database)] | None = Field(
         default=None, description="URL of the casework database; unset: a SQLite file in data_dir"
     )
+    log: Literal["text", "json"] = Field("text", description="form of log records on standard error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
     queue_limit_bytes: Size = Field(
         default=2**30, gt=0, description="how much may wait before senders are held back"
     )
@@ -186,7 +190,9 @@ class HealthSettings(Settings):
 
     def limits(self) -> Limits:
         """Return what the health of plugins is judged by."""
-        calls = {hook: getattr(self, f"{hook}_s") for hook in ("on_event", "enrich", "alert_match", "alert_action")}
+        calls = {
+            hook: getattr(self, f"{hook}_s") for hook in ("on_event", "enrich", "alert_match", "alert_action")
+        }
         return Limits(
             calls=calls,
             failures=self.failures,

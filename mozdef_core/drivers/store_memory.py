@@ -144,6 +144,11 @@ class MemoryStore(EventStore):
                 size_bytes += entry.size_bytes
         return StoreStatus("memory", sum(days.values()), size_bytes, dict(sorted(days.items())))
 
+    def retention_classes(self) -> Sequence[str]:
+        """Return the retention classes that stored events have."""
+        with self._contents.lock:
+            return sorted({entry.retention_class for entry in self._contents.by_time})
+
     def drop_before(self, day: str, retention_class: str = "default") -> int:
         """Remove every day of reception of the class before ``day`` (``YYYY-MM-DD``)."""
         contents = self._contents

@@ -198,6 +198,11 @@ class TantivyStore(EventStore):
                 days[partition.name.day] = days.get(partition.name.day, 0) + number
         return StoreStatus("tantivy", sum(days.values()), size_bytes, days)
 
+    def retention_classes(self) -> Sequence[str]:
+        """Return the retention classes that stored events have."""
+        self._shelf.refresh(_REFRESH_S)
+        return sorted({partition.name.retention_class for partition in self._shelf.all()})
+
     def drop_before(self, day: str, retention_class: str = "default") -> int:
         """Remove every partition of the class whose day of reception is before ``day``, after its merges.
 

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import orjson
@@ -28,7 +29,7 @@ def _driver(group: str, name: str, table: Mapping[str, Any], where: str) -> tupl
 
 
 def open_queue(config: Config) -> Queue:
-    """Open the queue; ``core.queue_limit_bytes`` and ``core.sender_id_window`` hold unless the driver's table differs."""
+    """Open the queue; what ``[core]`` says of it holds unless the driver's own table says otherwise."""
     name = config.core.queue
     table = {
         "limit_bytes": config.core.queue_limit_bytes,
@@ -93,12 +94,30 @@ def open_host(config: Config, role: str) -> Host:
         budget_window_s=settings.budget_window_s,
         budget_share=settings.budget_share,
     )
-    return Host(plugins, Health(limits, InFlight(in_flight_path(config, role))))
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    health = Health(limits, InFlight(in_flight_path(config, role)))
+    host = Host(plugins, health)
+    ended = _ended_path(config, role)
+    if ended.exists():
+        name = ended.read_text(encoding="utf-8")
+        ended.unlink()
+        if any(plugin.name == name for plugin in plugins):
+            health.suspend(name, "a call hung and was ended from outside")
+    return host
 
 
-def in_flight_path(config: Config, role: str) -> Any:
+def in_flight_path(config: Config, role: str) -> Path:
     """Return the file in which a role of this node publishes the plugin calls that are running."""
     return config.data_dir / "run" / f"{role}.calls"
+
+
+def _ended_path(config: Config, role: str) -> Path:
+    return config.data_dir / "run" / f"{role}.suspend"
+
+
+def suspend_at_start(config: Config, role: str, plugin: str) -> None:
+    """Have a role that is about to be killed start with a plugin suspended."""
+    _ended_path(config, role).write_text(plugin, encoding="utf-8")
 
 
 class _JsonLines(logging.Formatter):

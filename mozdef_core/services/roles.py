@@ -7,32 +7,25 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from mozdef_core import discovery
 from mozdef_core.config import Config
 from mozdef_core.detection import Detector
-from mozdef_core.errors import BookUnavailableError
-from mozdef_core.event import now_us
 from mozdef_core.host import Host
 from mozdef_core.normalise import Normaliser, cef, parse_json
 from mozdef_core.pipeline import Decoder, Pipeline
 from mozdef_core.ports import Input, Origin
 from mozdef_core.response import Responder
 from mozdef_core.services import compose
+from mozdef_core.services.heartbeat import Heartbeat
 from mozdef_core.services.inputs import InputRunner
 from mozdef_core.services.intake import QueueIntake
 from mozdef_core.services.retention import Retention
 from mozdef_core.services.scheduler import add_jobs
 from mozdef_core.services.worker import Worker
 
-if TYPE_CHECKING:
-    from mozdef_core.casework.book import SqlBook
-
 log = logging.getLogger(__name__)
-
-HEARTBEAT_S: Final = 2
-"""How often a process writes its counters into the casework database."""
 
 
 def stop_on_signal() -> threading.Event:
@@ -41,40 +34,6 @@ def stop_on_signal() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-class Heartbeat:
-    """Writes what a process counts into the casework database every two seconds."""
-
-    def __init__(self, book: SqlBook, role: str, snapshot: Callable[[], Mapping[str, Any]]) -> None:
-        self._book = book
-        self._role = role
-        self._snapshot = snapshot
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        from mozdef_core.casework import processes
-
-        failed = False
-        while True:
-            try:
-                with self._book.database.write() as session:
-                    processes.report(session, self._role, str(os.getpid()), self._snapshot(), now_us())
-                failed = False
-            except BookUnavailableError as error:
-                if not failed:
-                    log.warning("the heartbeat of the %s is late: %s", self._role, error)
-                failed = True
-            if self._done.wait(HEARTBEAT_S):
-                return
 
 
 def decoders(inputs: Mapping[str, Input[Any]]) -> dict[str, Decoder]:
@@ -157,7 +116,7 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
         from mozdef_core.casework import dead_letters
 
         with book.database.write() as session:
-            lost = dead_letters.enforce_limits(session, now_us())
+            lost = dead_letters.enforce_limits(session)
         if lost:
             log.warning("%d dead letters were removed by age or size", lost)
 

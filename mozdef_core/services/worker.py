@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -74,16 +74,26 @@ class Worker:
 
     The order of a commit is fixed: store, then one transaction of the casework database, then the acknowledgement.
     What fails for now is tried again with back-off, from the step that failed, while the queue holds the items.
+
+    :param chores: what has to be done now and then by the process that owns the store's writer; each decides
+        itself whether it is time.
     """
 
     def __init__(
-        self, queue: Queue, pipeline: Pipeline, detector: Detector, store: EventStore, book: AlertBook
+        self,
+        queue: Queue,
+        pipeline: Pipeline,
+        detector: Detector,
+        store: EventStore,
+        book: AlertBook,
+        chores: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._queue = queue
         self._pipeline = pipeline
         self._detector = detector
         self._store = store
         self._book = book
+        self._chores = chores
         self.progress = Progress()
 
     def run(self, stop: threading.Event) -> None:
@@ -104,6 +114,8 @@ class Worker:
                 work = self.process(deliveries) if deliveries else None
                 if committing is not None:
                     committing.result()
+                for chore in self._chores:
+                    chore()
                 committing = pool.submit(self._persist, work, stop) if work is not None else None
             if committing is not None:
                 committing.result()

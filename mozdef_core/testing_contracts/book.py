@@ -67,7 +67,11 @@ class AlertBookContract(OutboxContract):
 
     def test_the_same_batch_again_changes_nothing(self, book: AlertBook) -> None:
         batch = BatchRecord(
-            alerts=[finding(event_at(0), group_s=60), finding(event_at(3), group_s=60), finding(event_at(5), rule="b")]
+            alerts=[
+                finding(event_at(0), group_s=60),
+                finding(event_at(3), group_s=60),
+                finding(event_at(5), rule="b"),
+            ]
         )
         assert [alert.count for alert in book.record(batch)] == [2, 1]
         assert not book.record(batch)
@@ -149,7 +153,9 @@ class AlertBookContract(OutboxContract):
         (third,) = self.find(book, finding(after, group_s=60))
         assert (third.id, third.count) == (second.id, 2)
 
-    def test_a_batch_delivered_again_after_closing_changes_nothing(self, book: AlertBook, clock: Clock) -> None:
+    def test_a_batch_delivered_again_after_closing_changes_nothing(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
         batch = [finding(event_at(0), group_s=60), finding(event_at(20), group_s=60)]
         (alert,) = self.find(book, *batch)
         clock.pass_by(30)
@@ -185,7 +191,9 @@ class AlertBookContract(OutboxContract):
         ((_, span, failures),) = book.owed_spans(["a"], clock.us + 10)
         assert (span.reason, failures) == ("raised ValueError", 1)
 
-    def test_spans_of_one_suspension_join_and_none_is_lost_while_one_is_run(self, book: AlertBook, clock: Clock) -> None:
+    def test_spans_of_one_suspension_join_and_none_is_lost_while_one_is_run(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
         book.record(BatchRecord(owed=[OwedSpan("a", "01", "05", "suspended")]))
         ((key, _, _),) = book.owed_spans(["a"], clock.us)
         book.record(BatchRecord(owed=[OwedSpan("a", "06", "09", "suspended")]))

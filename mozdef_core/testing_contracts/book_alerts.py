@@ -48,7 +48,9 @@ def event_at(seconds: float, *, received: float | None = None, name: str = "", *
     return Event(event_id, body)
 
 
-def finding(*events: Event, rule: str = "rule", user: str | None = None, group_s: float = 0, **fields: Any) -> Alert:
+def finding(
+    *events: Event, rule: str = "rule", user: str | None = None, group_s: float = 0, **fields: Any
+) -> Alert:
     """Return what a rule found in some events, oldest first.
 
     :param user: the value of the group, or None for a rule without one.

@@ -66,7 +66,9 @@ class OutboxContract:
         (owner,) = book.due_tasks(PLUGINS, 10, 60)
         assert owner.alert.summary == "something was seen; once"
 
-    def test_a_task_that_nobody_settled_comes_again_with_the_same_key(self, book: AlertBook, clock: Clock) -> None:
+    def test_a_task_that_nobody_settled_comes_again_with_the_same_key(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
         self.raise_one(book)
         (first,) = book.due_tasks([("webhook", False)], 10, 60)
         clock.pass_by(59)
@@ -77,7 +79,9 @@ class OutboxContract:
         book.settle_task(first, TaskResult("retry", "too late to say", clock.us))
         assert not book.due_tasks([("webhook", False)], 10, 60)
 
-    def test_a_retry_comes_when_it_is_due_and_its_failure_stands_until_then(self, book: AlertBook, clock: Clock) -> None:
+    def test_a_retry_comes_when_it_is_due_and_its_failure_stands_until_then(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
         self.raise_one(book)
         (task,) = book.due_tasks([("webhook", False)], 10, 60)
         book.settle_task(task, TaskResult("retry", "webhook: connection refused", clock.us + 5_000_000))
@@ -138,7 +142,9 @@ class OutboxContract:
         assert [task.alert.id for task in tasks] == ids[:2]
         assert [task.alert.id for task in book.due_tasks([("asset", True)], 2, 60)] == ids[2:]
 
-    def test_a_task_of_a_plugin_that_is_no_longer_enabled_holds_nobody_up(self, book: AlertBook, clock: Clock) -> None:
+    def test_a_task_of_a_plugin_that_is_no_longer_enabled_holds_nobody_up(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
         self.raise_one(book)
         book.due_tasks(PLUGINS, 10, 60)
         clock.pass_by(60)

@@ -29,12 +29,34 @@ ODD: Final[Sequence[Mapping[str, Any] | str]] = (
     '{"a": {"b": [1, 2, {"c": "d"}]}}',
     {"summary": "no details", "details": {}},
     {"summary": "numbers", "details": {"sourceipaddress": 1, "username": 2.5, "program": 3, "port": -1}},
-    {"summary": "lists", "details": {"sourceipaddress": ["192.0.2.1", None, {}], "username": [], "port": [[1]]}},
-    {"summary": "tables", "details": {"sourceipaddress": {"v4": "192.0.2.1"}, "username": {}, "data": {"a": {}}}},
-    {"summary": "no addresses", "details": {"sourceipaddress": "not an address", "destinationipaddress": "::g"}},
-    {"summary": "addresses", "details": {"sourceipaddress": "2001:db8::1", "destinationipaddress": "0.0.0.0"}},
-    {"summary": "long", "details": {"username": "u" * 40_000, "deep": {"a": {"b": {"c": {"d": {"e": "f"}}}}}}},
-    {"hostname": "h", "processname": "p", "processid": "-1", "severity": "INFO", "tags": ["a", "b"], "details": {}},
+    {
+        "summary": "lists",
+        "details": {"sourceipaddress": ["192.0.2.1", None, {}], "username": [], "port": [[1]]},
+    },
+    {
+        "summary": "tables",
+        "details": {"sourceipaddress": {"v4": "192.0.2.1"}, "username": {}, "data": {"a": {}}},
+    },
+    {
+        "summary": "no addresses",
+        "details": {"sourceipaddress": "not an address", "destinationipaddress": "::g"},
+    },
+    {
+        "summary": "addresses",
+        "details": {"sourceipaddress": "2001:db8::1", "destinationipaddress": "0.0.0.0"},
+    },
+    {
+        "summary": "long",
+        "details": {"username": "u" * 40_000, "deep": {"a": {"b": {"c": {"d": {"e": "f"}}}}}},
+    },
+    {
+        "hostname": "h",
+        "processname": "p",
+        "processid": "-1",
+        "severity": "INFO",
+        "tags": ["a", "b"],
+        "details": {},
+    },
 )
 """What senders send when nobody is looking. No plugin may fail on any of it."""
 
@@ -84,7 +106,9 @@ def run(cls: type[Any], options: Mapping[str, Any] | None = None, events: Sequen
 def check_options(cls: type[Any], options: Mapping[str, Any]) -> None:
     """Check that the options are declared as the core can check and explain them."""
     model = getattr(cls, "Options", Options)
-    assert isinstance(model, type) and issubclass(model, BaseModel), "Options must subclass mozdef_core.Options"
+    assert isinstance(model, type) and issubclass(model, BaseModel), (
+        "Options must subclass mozdef_core.Options"
+    )
     assert issubclass(model, Options), "Options must subclass mozdef_core.Options"
     for name, field in model.model_fields.items():
         assert field.description, f"the option {name!r} needs a description, for 'mozdef plugins show'"
@@ -106,7 +130,9 @@ def check_imports(cls: type[Any]) -> None:
     assert (place.parent / "py.typed").exists(), f"{module.__name__} needs an empty file py.typed"
     for path in sorted(place.parent.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            names = (
+                [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            )
             if isinstance(node, ast.ImportFrom) and node.module == "mozdef_core" and not node.level:
                 private = sorted(set(names) - set(mozdef_core.__all__))
             elif isinstance(node, ast.ImportFrom):
@@ -132,7 +158,9 @@ def odd_events(plugin: Plugin) -> list[Event]:
 
 def _admitted(event: Event, field: str, value: str) -> Event:
     text = "x" if value == ANY else value
-    path = {"program": "details.program", "endpoint": "mozdef.input.endpoint", "tag": "tags"}.get(field, field)
+    path = {"program": "details.program", "endpoint": "mozdef.input.endpoint", "tag": "tags"}.get(
+        field, field
+    )
     changed = event.with_change(Change({path: [text] if path == "tags" else text}))
     book = dict(changed.body["mozdef"])
     book["defaulted"] = [name for name in book.get("defaulted", ()) if name != path]
@@ -145,12 +173,16 @@ def check_call(host: Host, plugin: Plugin, hook: str, event: Event) -> Any:
     outcome: Outcome = host.call(plugin, hook, event=event)
     shown = before[:500].decode("utf-8", "replace")
     assert outcome.problem is None, f"{hook} failed with {outcome.problem} on {shown}"
-    assert event.to_bytes() == before, f"{hook} changed the event in place; it must return a Change; on {shown}"
+    assert event.to_bytes() == before, (
+        f"{hook} changed the event in place; it must return a Change; on {shown}"
+    )
     changes = outcome.value.changes if isinstance(outcome.value, Split) else [outcome.value]
     for change in changes:
         if isinstance(change, Change):
             try:
                 event.with_change(change).to_bytes()
             except (TypeError, ValueError) as error:
-                raise AssertionError(f"{hook} set a value that JSON cannot hold: {error}; on {shown}") from error
+                raise AssertionError(
+                    f"{hook} set a value that JSON cannot hold: {error}; on {shown}"
+                ) from error
     return outcome.value

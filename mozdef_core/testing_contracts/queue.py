@@ -1,6 +1,6 @@
 """What every queue driver must do, as tests that a driver inherits."""
 
-# ruff: noqa: D102  # a test's name is its sentence, and it asserts
+# a test's name is its sentence, and it asserts
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mozdef_core.errors import QueueFullError
 from mozdef_core.event import new_ids, now_us
 from mozdef_core.ports import Delivery, Item, Origin, Queue
 
-ORIGIN = Origin("events", "http", endpoint="events", peer="127.0.0.1", token="laptop")  # noqa: S106  # a label
+ORIGIN = Origin("events", "http", endpoint="events", peer="127.0.0.1", token="laptop")  # a label
 
 
 # A contract's test runs in each driver's class, and emptying the queue is all that an example has to clean up.

@@ -1,6 +1,6 @@
 """What queue drivers that outlive their processes must do besides, as tests that a driver inherits."""
 
-# ruff: noqa: D102  # a test's name is its sentence
+# a test's name is its sentence
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ items = make(10)
 """
 
     def __init__(self, source: str, body: str) -> None:
-        self._process = subprocess.Popen(  # noqa: S603  # our own text
+        self._process = subprocess.Popen(  # our own text
             [sys.executable, "-c", f"{self._HEAD}\n{source}\n{body}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

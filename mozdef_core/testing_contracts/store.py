@@ -1,6 +1,6 @@
 """The contract of every event store: subclass :class:`EventStoreContract` and say how yours is opened."""
 
-# ruff: noqa: D102  # the name of a test is its sentence
+# the name of a test is its sentence
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """What each condition finds in a store: the questions and, by name, the events of the zoo that answer them."""
 
-# ruff: noqa: D102  # the name of a test is its sentence
+# the name of a test is its sentence
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

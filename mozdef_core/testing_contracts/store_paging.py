@@ -1,6 +1,6 @@
 """How a store orders its answers and cuts them into pages."""
 
-# ruff: noqa: D102  # the name of a test is its sentence
+# the name of a test is its sentence
 from __future__ import annotations
 
 from collections.abc import Iterator

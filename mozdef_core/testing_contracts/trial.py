@@ -48,7 +48,9 @@ def make_event(
 ) -> Event:
     """Return the event that the normaliser makes of a document (see :class:`mozdef_core.testing.MakeEvent`)."""
     item = make_item(document, entrance=entrance, kind=kind, endpoint=endpoint, received=received)
-    return Normaliser("test.example", 1, recognisers).normalise(parse_json(item.raw), item, EntranceSettings())
+    return Normaliser("test.example", 1, recognisers).normalise(
+        parse_json(item.raw), item, EntranceSettings()
+    )
 
 
 def plugin_of(cls: type[Any], options: Mapping[str, Any] | None = None) -> Plugin:

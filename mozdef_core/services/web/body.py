@@ -44,7 +44,9 @@ def _encodings(header: str) -> frozenset[str]:
     if names <= _DEFLATE_FAMILY or names == {"zstd"}:
         return names
     raise RefusalError(
-        415, "unsupported-encoding", f"Content-Encoding {header!r} is not supported; use gzip, deflate or zstd"
+        415,
+        "unsupported-encoding",
+        f"Content-Encoding {header!r} is not supported; use gzip, deflate or zstd",
     )
 
 
@@ -84,7 +86,9 @@ def _drain(reader: Reader) -> None:
 
 def _too_large(limit_bytes: int) -> RefusalError:
     return RefusalError(
-        413, "too-large", f"the body is larger than {limit_bytes} bytes, the limit before and after decompression"
+        413,
+        "too-large",
+        f"the body is larger than {limit_bytes} bytes, the limit before and after decompression",
     )
 
 

@@ -81,6 +81,6 @@ class WebSettings:
 
     loopback: bool = True
     limits: Limits = field(default_factory=Limits)
-    entrances: Mapping[str, EntrancePolicy] = DEFAULT_POLICIES
+    entrances: Mapping[str, EntrancePolicy] = field(default_factory=lambda: DEFAULT_POLICIES)
     rate_per_s: int = 20_000
     burst_s: int = 10

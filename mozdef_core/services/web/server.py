@@ -1,0 +1,133 @@
+"""The web role: the application behind Granian, drained on SIGTERM."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from mozdef_core.config import Config
+from mozdef_core.errors import BookUnavailableError, ConfigError
+from mozdef_core.services import compose
+from mozdef_core.services.heartbeat import Heartbeat
+from mozdef_core.services.web.policy import DEFAULT_POLICIES, EntrancePolicy, Limits, WebSettings
+
+if TYPE_CHECKING:
+    from mozdef_core.casework.book import SqlBook
+
+log = logging.getLogger(__name__)
+
+
+def run(config: Config, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM; every request that was accepted is answered before it returns.
+
+    :raises ConfigError: the address cannot be listened on.
+    """
+    from granian.constants import Interfaces
+    from granian.server.mp import MPServer
+    from granian.server.mt import MTServer
+
+    class OneProcess(MTServer):
+        """The server with its one worker in a thread of this process: half the memory of two processes."""
+
+        def _check_gil(self) -> None:
+            """Granian would have it for free-threaded Python only; WSGI with one worker needs no other."""
+
+    _check_address(config)
+    server = OneProcess if config.web.workers == 1 else MPServer
+    tls: dict[str, Any] = {}
+    if config.web.tls_certificate is not None and config.web.tls_key is not None:
+        tls = {
+            "ssl_cert": config.resolve(config.web.tls_certificate),
+            "ssl_key": config.resolve(config.web.tls_key),
+        }
+    granian = server(
+        "mozdef",
+        address=config.web.host,
+        port=config.web.port,
+        interface=Interfaces.WSGI,
+        workers=config.web.workers,
+        blocking_threads=config.web.threads,
+        backpressure=2 * config.web.threads,
+        websockets=False,
+        log_enabled=False,
+        respawn_failed_workers=True,
+        **tls,
+    )
+    granian.on_startup(ready)
+    granian.serve(target_loader=partial(_load, config), wrap_loader=False)
+
+
+def _check_address(config: Config) -> None:
+    """Find out whether the address can be listened on, with a better message than the server has.
+
+    :raises ConfigError: it cannot.
+    """
+    host, port = config.web.host, config.web.port
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        hint = "; another program listens there, name a free port" if error.errno == errno.EADDRINUSE else ""
+        reason = f"web.listen: cannot listen on {config.web.listen}: {(error.strerror or str(error)).lower()}{hint}"
+        raise ConfigError([reason]) from None
+
+
+def _load(config: Config, *_: Any) -> Any:
+    """Make the application, in the process that serves it: its connections must not be shared."""
+    from mozdef_core.services.web.app import build_app
+    from mozdef_core.services.web.ingest import Ingest
+
+    book = compose.open_book(config)
+    ingest = Ingest(compose.open_queue(config), web_settings(config), partial(_verify, book))
+    Heartbeat(book, "web", partial(_snapshot, ingest.counters)).__enter__()
+    return build_app(ingest)
+
+
+def _snapshot(counters: Counter[str]) -> Mapping[str, Any]:
+    return {"requests": dict(counters)}
+
+
+def _verify(book: SqlBook, secret: str, scope: str) -> str | None:
+    """Look a token up; while the database is away no token is known, and the sender is told to come back."""
+    from mozdef_core.casework import tokens
+    from mozdef_core.services.web.policy import RefusalError
+
+    try:
+        with book.database.read() as session:
+            token = tokens.verify(session, secret, scope)
+        if token is not None:
+            with book.database.write() as session:
+                tokens.note_use(session, token.id)
+    except BookUnavailableError as error:
+        raise RefusalError(503, "unavailable", "tokens cannot be checked now", retry_after_s=5) from error
+    return None if token is None else token.label
+
+
+def web_settings(config: Config) -> WebSettings:
+    """Return what decides about a request, from the configuration."""
+    policies = dict(DEFAULT_POLICIES)
+    for name, entrance in config.entrances.items():
+        default = policies.get(name, EntrancePolicy())
+        given = entrance.model_fields_set
+        policies[name] = EntrancePolicy(
+            open=entrance.open or config.web.open,
+            partial_status=entrance.partial_status if "partial_status" in given else default.partial_status,
+            keep_rejected=entrance.keep_rejected,
+        )
+    if config.web.open:
+        policies = {
+            name: EntrancePolicy(True, policy.partial_status, policy.keep_rejected)
+            for name, policy in policies.items()
+        }
+    return WebSettings(
+        loopback=config.web.loopback,
+        limits=Limits(body_bytes=config.web.max_body_bytes, items=config.web.max_items),
+        entrances=policies,
+    )
