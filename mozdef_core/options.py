@@ -25,6 +25,15 @@ def _duration(value: Any) -> Any:
     return value
 
 
+def span(text: str) -> timedelta:
+    """Return a duration such as ``30s``, ``5m``, ``2h`` or ``90d``.
+
+    :raises ValueError: with what would be right.
+    """
+    found: timedelta = _duration(text)
+    return found
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 """A span of time: a number of seconds, or text with a unit, such as ``30s``, ``5m``, ``2h``, ``90d``."""
 

@@ -38,16 +38,19 @@ class MakeEvent(Protocol):
     def __call__(
         self,
         document: Mapping[str, Any] | str = "",
+        /,
         *,
         entrance: str = "test",
         kind: str = "http",
         endpoint: str | None = None,
         received: str = "2026-01-02T03:04:05+00:00",
         recognisers: Sequence[Any] = (),
+        **fields: Any,
     ) -> Event:
         """Make an event.
 
         :param document: what a sender sends; text stands for an object with this ``summary``.
+        :param fields: further members of the document, such as ``details={"username": "ines"}``.
         :param entrance: name of the entrance, ``mozdef.input.name``.
         :param endpoint: what ``applies_to`` calls the endpoint.
         :param received: time of reception, ISO 8601 with an offset.

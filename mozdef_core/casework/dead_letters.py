@@ -17,8 +17,8 @@ from mozdef_core.casework import audit
 from mozdef_core.casework.database import next_number, read_number, upsert
 from mozdef_core.casework.models import DeadLetterRow
 from mozdef_core.errors import NotFoundError
-from mozdef_core.event import now_us
-from mozdef_core.ports import DeadLetter, Origin
+from mozdef_core.event import new_ids, now_us
+from mozdef_core.ports import DeadLetter, Item, Origin
 
 RAW_LIMIT_BYTES: Final = 1 << 20
 KEPT_FOR: Final = timedelta(days=30)
@@ -133,6 +133,27 @@ def start_replay(session: Session, letter_id: str, actor: audit.Actor) -> DeadLe
     tried = audit.Change("replay", "dead letter", row.id, "attempts", row.attempts - 1, row.attempts)
     audit.append(session, actor, tried)
     return _letter(row)
+
+
+def as_item(letter: DeadLetter) -> Item:
+    """Return the item that replays a letter: its bytes, its origin and its first time of reception.
+
+    :raises ValueError: only a part of what was received is kept.
+    """
+    if len(letter.raw) >= RAW_LIMIT_BYTES:
+        raise ValueError(
+            f"dead letter {letter.id} cannot be replayed: only its first {RAW_LIMIT_BYTES} bytes are kept"
+        )
+    (item_id,) = new_ids(letter.received_us, 1)
+    return Item(
+        item_id,
+        letter.received_us,
+        letter.origin,
+        letter.raw,
+        letter.sender_id,
+        replay_of=letter.id,
+        fields=letter.fields,
+    )
 
 
 def discard(session: Session, letter_id: str, actor: audit.Actor) -> None:

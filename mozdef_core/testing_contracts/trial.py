@@ -24,30 +24,38 @@ RECEIVED = "2026-01-02T03:04:05+00:00"
 
 def make_item(
     document: Mapping[str, Any] | str = "",
+    /,
     *,
     entrance: str = "test",
     kind: str = "http",
     endpoint: str | None = None,
     received: str = RECEIVED,
+    **fields: Any,
 ) -> Item:
-    """Return an item as an entrance puts it into the queue; text stands for an object with this summary."""
+    """Return an item as an entrance puts it into the queue; text stands for an object with this summary.
+
+    :param fields: further members of the document.
+    """
     received_us = microseconds(datetime.fromisoformat(received))
-    raw = orjson.dumps({"summary": document} if isinstance(document, str) else document)
+    sent = {"summary": document} if isinstance(document, str) and document else dict(document or {})
+    raw = orjson.dumps({**sent, **fields})
     origin = Origin(entrance, kind, endpoint=endpoint)
     return Item(new_ids(received_us, 1)[0], received_us, origin, raw)
 
 
 def make_event(
     document: Mapping[str, Any] | str = "",
+    /,
     *,
     entrance: str = "test",
     kind: str = "http",
     endpoint: str | None = None,
     received: str = RECEIVED,
     recognisers: Sequence[Any] = (),
+    **fields: Any,
 ) -> Event:
     """Return the event that the normaliser makes of a document (see :class:`mozdef_core.testing.MakeEvent`)."""
-    item = make_item(document, entrance=entrance, kind=kind, endpoint=endpoint, received=received)
+    item = make_item(document, entrance=entrance, kind=kind, endpoint=endpoint, received=received, **fields)
     return Normaliser("test.example", 1, recognisers).normalise(
         parse_json(item.raw), item, EntranceSettings()
     )
