@@ -41,6 +41,7 @@ GROUPS: Final[Mapping[str, str]] = {
 """The entry point groups, and what one thing of each is called."""
 
 _ENABLE: Final = {PLUGINS: "plugins", RULES: "alerts.enabled", INPUTS: "inputs"}
+_TABLES: Final = {PLUGINS: "plugin", RULES: "alerts", INPUTS: "input"}
 _LONGEST: Final = 300
 
 Found = TypeVar("Found")
@@ -130,16 +131,14 @@ def find_plugins(config: Config) -> tuple[list[Plugin], list[str]]:
 def find_rules(config: Config) -> tuple[list[Plugin], list[str]]:
     """Make those enabled rules that can be made, and say what is wrong with the others."""
     group = _Group(RULES, "alerts", config.alerts.rules)
-    names: list[str] = []
-    for pattern in config.alerts.enabled:
-        matching = [name for name in group.known if fnmatchcase(name, pattern)]
-        if not matching and any(sign in pattern for sign in "*?["):
-            group.problems.append(
-                f"alerts.enabled: {pattern!r} matches no installed rule{suggestion('', group.known)}"
-            )
-        else:
-            names.extend(matching or [pattern])
-    return _made(group, tuple(dict.fromkeys(names)))
+    lost = [
+        pattern
+        for pattern in config.alerts.enabled
+        if any(sign in pattern for sign in "*?[") and not _matching(pattern, group.known)
+    ]
+    hint = suggestion("", group.known)
+    group.problems += [f"alerts.enabled: {pattern!r} matches no installed rule{hint}" for pattern in lost]
+    return _made(group, [name for name in enabled(config, RULES) if name not in lost])
 
 
 def find_inputs(config: Config) -> tuple[dict[str, Input[Any]], list[str]]:
@@ -172,9 +171,8 @@ def load_driver(group: str, name: str) -> type[Any]:
         )  # fmt: skip
     except NoMatches:
         if failures:  # a driver that cannot be imported is also reported as missing; the first is the reason
-            raise ConfigError([f"{where}: {name!r} cannot be imported: {_line(failures[0])}"]) from failures[
-                0
-            ]
+            reason = failures[0]
+            raise ConfigError([f"{where}: {name!r} cannot be imported: {_line(reason)}"]) from reason
         hint = suggestion(name, [known.name for known in installed(group)])
         raise ConfigError([f"{where}: no {GROUPS[group]} {name!r} is installed{hint}"]) from None
     except MultipleMatches as error:
@@ -183,12 +181,38 @@ def load_driver(group: str, name: str) -> type[Any]:
         raise
     except BaseException as error:  # stevedore lets AssertionError and SystemExit of an import through
         raise ConfigError([f"{where}: {name!r} cannot be imported: {_line(error)}"]) from error
-    driver = manager.extensions[
-        0
-    ].plugin  # not manager.driver, which is the class whenever the object is falsy
+    (extension,) = manager.extensions
+    driver = extension.plugin  # not manager.driver, which is the class whenever the object is falsy
     if not isinstance(driver, type):
         raise ConfigError([f"{where}: {_target(driver)} is not a class"])
     return driver
+
+
+def load_class(group: str, name: str) -> type[Any]:
+    """Import one thing, enabled or not, because the operator asks about it by name.
+
+    :raises ConfigError: it is not installed, doubled, or cannot be imported.
+    """
+    if group in _ENABLE:
+        return _Group(group, _TABLES[group], {}).load(name)[0]
+    return load_driver(group, name)
+
+
+def enabled(config: Config, group: str) -> tuple[str, ...]:
+    """Return the names that the configuration enables in a group, patterns replaced by what they match."""
+    if group == PLUGINS:
+        return config.plugins
+    if group == INPUTS:
+        return config.inputs
+    if group != RULES:
+        return (str(getattr(config.core, GROUPS[group])),)
+    known = [item.name for item in installed(group)]
+    names = (_matching(pattern, known) or [pattern] for pattern in config.alerts.enabled)
+    return tuple(dict.fromkeys(name for found in names for name in found))
+
+
+def _matching(pattern: str, known: Iterable[str]) -> list[str]:
+    return [name for name in known if fnmatchcase(name, pattern)]
 
 
 def options_of(cls: type[Any], table: Mapping[str, Any], where: str) -> Options:
@@ -267,7 +291,7 @@ class _Group:
                 self.problems.append(f"{self.table}.{name}: no {noun} {name!r} is installed{hint}")
         classes = {}
         for name in names:
-            found = self.attempt(partial(self._import, name))
+            found = self.attempt(partial(self.load, name))
             if found is not None:
                 classes[name] = found
         return classes
@@ -280,7 +304,8 @@ class _Group:
             self.problems.extend(error.problems)
             return None
 
-    def _import(self, name: str) -> tuple[type[Any], str]:
+    def load(self, name: str) -> tuple[type[Any], str]:
+        """Import one thing and return its class and version."""
         where = f"{self.table}.{name}"
         if name not in self.known:
             raise ConfigError([f"{_ENABLE[self.group]}: {self._missing(name)}"])
@@ -317,7 +342,7 @@ class _Group:
         return text + suggestion(name, self.known)
 
 
-def _made(group: _Group, names: tuple[str, ...]) -> tuple[list[Plugin], list[str]]:
+def _made(group: _Group, names: Sequence[str]) -> tuple[list[Plugin], list[str]]:
     plugins = []
     for name, (cls, version) in group.classes(names).items():
         table, where = group.tables.get(name, {}), f"{group.table}.{name}"
@@ -358,10 +383,12 @@ __all__: Sequence[str] = [
     "GROUPS",
     "Installed",
     "as_plugin",
+    "enabled",
     "find_inputs",
     "find_plugins",
     "find_rules",
     "installed",
+    "load_class",
     "load_driver",
     "load_inputs",
     "load_plugins",

@@ -70,6 +70,11 @@ def holds_secret(annotation: object) -> bool:
     return any(holds_secret(part) for part in get_args(annotation))
 
 
+def is_secret(name: str, annotation: object) -> bool:
+    """Return whether the value of an option must not be shown: by its type, or because its name says so."""
+    return holds_secret(annotation) or _TELLING_NAME.search(name) is not None
+
+
 def _models(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation

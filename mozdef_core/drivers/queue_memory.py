@@ -82,7 +82,8 @@ class MemoryQueue(Queue):
         ids, fresh = [], []
         known: dict[tuple[str, str], str] = {}
         for item in items:
-            sender = None if item.sender_id is None else (item.origin.name, item.sender_id)
+            sender_id = item.sender_id if item.replay_of is None else None
+            sender = None if sender_id is None else (item.origin.name, sender_id)
             first = None
             if sender is not None:
                 first = known.get(sender)

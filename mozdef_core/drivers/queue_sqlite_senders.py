@@ -30,7 +30,7 @@ def hash_of(item: Item) -> bytes | None:
 
     96 bits: with ten million ids kept, two of them agree by chance once in 10^22 events.
     """
-    if item.sender_id is None:
+    if item.sender_id is None or item.replay_of is not None:
         return None
     text = f"{item.origin.name}\0{item.sender_id}"
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).digest()
