@@ -68,5 +68,5 @@ class Positions:
 
     def _write(self) -> None:
         beside = self._path.with_suffix(".new")
-        beside.write_bytes(orjson.dumps(self._known))
+        beside.write_bytes(orjson.dumps({key: list(known) for key, known in self._known.items()}))
         os.replace(beside, self._path)  # noqa: PTH105  # the words of POSIX
