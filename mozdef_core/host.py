@@ -206,11 +206,10 @@ def contain(function: Callable[..., Any], *arguments: Any) -> Contained:
 
 def close_plugin(plugin: Plugin) -> None:
     """Call the ``close`` of a plugin if it has one; what it raises is logged."""
-    close = getattr(plugin.instance, "close", None)
-    if close is None:
-        return
     try:
-        close()
+        close = getattr(plugin.instance, "close", None)
+        if close is not None:
+            close()
     except KeyboardInterrupt:
         raise
     except BaseException:  # one plugin must not keep the others from closing
@@ -239,6 +238,8 @@ def _register(ordered: Sequence[Plugin]) -> tuple[pluggy.PluginManager, list[str
             problems[plugin.name].append(_signature_problem(plugin.name, error))
         except ValueError:
             problems[plugin.name].append(f"{plugin.name}: the same object is registered under two names")
+        except Exception as error:  # noqa: BLE001  # pluggy reads every attribute, properties included
+            problems[plugin.name].append(f"{plugin.name}: an attribute cannot be read: {_line(error)}")
         else:
             problems[plugin.name].extend(_hook_problems(manager, plugin))
     found = [text for plugin in ordered for text in problems.pop(plugin.name, ())]

@@ -258,9 +258,10 @@ class StoreMatching:
         raise NotImplementedError
 
     @pytest.fixture(scope="class")
-    def zoo(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EventStore, dict[str, Event]]]:
+    @classmethod
+    def zoo(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EventStore, dict[str, Event]]]:
         """A store with the named events, for tests that only read."""
-        store = self.open_store(tmp_path_factory.mktemp("zoo") / "store", "writer")
+        store = cls().open_store(tmp_path_factory.mktemp("zoo") / "store", "writer")
         events = {name: stored_event(**fields) for name, fields in ZOO.items()}
         assert not store.write(list(events.values()))
         store.refresh()

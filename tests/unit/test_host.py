@@ -514,6 +514,25 @@ def test_an_optional_hook_of_a_later_version_is_let_in():
     assert check_plugins([Plugin("later", Later())]) == []
 
 
+def test_an_attribute_that_cannot_be_read_is_a_problem():
+    class Later:
+        def __get__(self, instance, owner):
+            raise RuntimeError("not yet")
+
+    class Broken(Mapper):
+        state = Later()
+
+    assert check_plugins([Plugin("broken", Broken())]) == [
+        "broken: an attribute cannot be read: RuntimeError: not yet"
+    ]
+
+
+def test_one_object_under_two_names_is_a_problem():
+    same = Mapper()
+    problems = check_plugins([Plugin("a", same), Plugin("b", same)])
+    assert problems == ["a: the same object is registered under two names"]
+
+
 def test_recognisers_come_in_call_order():
     class Native(Mapper):
         def __init__(self, *recognisers):

@@ -1,0 +1,148 @@
+"""Strategies for Hypothesis: events and queries out of few names and values, so that they often meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from mozdef_core.errors import QueryError
+from mozdef_core.event import Event
+from mozdef_core.query import evaluate
+from mozdef_core.query.model import (
+    All,
+    Bool,
+    Exists,
+    Match,
+    MatchPhrase,
+    Prefix,
+    Query,
+    Range,
+    Regexp,
+    Subnet,
+    Term,
+    Terms,
+    Wildcard,
+)
+from mozdef_core.testing_contracts.store_events import BASE_US, stored_event
+
+words = st.sampled_from(
+    [
+        "a",
+        "A",
+        "ab",
+        "abc",
+        "ABC",
+        "é",
+        "É",
+        "ß",
+        "ẞ",
+        "ς",
+        "σ",
+        "a b",
+        "a-b",
+        "a_b",
+        "x.y",
+        "",
+        "AND",
+        "TO",
+        "*",
+        "a*",
+        "?",
+        "\\",
+        '"',
+        "/",
+    ]
+)
+texts = words | st.text("aAbB 1.*?\\/\"'()[]{}:+-!&|~^<>=@_\nß\U0001f600", max_size=6)
+numbers = (
+    st.sampled_from([0, 1, -1, 443, 443.0, 0.5, 10**15, 1e16, -0.0, 2**53 + 1, 2**63 - 1, -(2**63)])
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+digits = st.sampled_from(["0", "1", "443", "443.0", "0.5", "-1", "007", "1e16", "true", "false", "TRUE"])
+addresses = st.sampled_from(
+    [
+        "10.1.2.3",
+        "10.255.0.1",
+        "192.0.2.7",
+        "2001:db8::1",
+        "2001:DB8:0::1",
+        "::ffff:10.1.2.3",
+        "10.1.2",
+        "fe80::1%eth0",
+    ]
+)
+times = st.sampled_from(
+    ["2026-03-29", "2026-03-29T12:00:00Z", "2026-03-29T14:00:00.25+02:00", "2026", "2026-03"]
+)
+scalars = texts | numbers | digits | st.booleans() | addresses | times
+names = st.sampled_from(
+    ["key", "k y", "net", "net.zone", "a.b", "sourceipaddress", "when", "AND", "_exists_", 'o"d:d']
+)
+nodes = st.recursive(
+    scalars | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Event:
+    """Make an event with odd shapes and values under the names that :data:`queries` asks for."""
+    body: dict[str, Any] = {
+        "summary": draw(texts | st.lists(texts, max_size=2)),
+        "details": draw(st.dictionaries(names, nodes, max_size=4) | st.just("none")),
+        "tags": draw(st.lists(texts, max_size=2)),
+    }
+    body.update(
+        draw(st.dictionaries(st.sampled_from(["details.key", "hostname", "extra"]), nodes, max_size=2))
+    )
+    return stored_event(BASE_US + draw(st.integers(-3, 3)), **body)
+
+
+fields = st.sampled_from(["summary", "tags", "hostname", "extra", "utctimestamp", "details"]) | names.map(
+    "details.{}".format
+)
+wide = fields | st.just("*")
+expressions = st.sampled_from(
+    ["a.*", "[ab]+", "(?i)abc", "", ".", "a/b", r"\d+", r"a\\b", "443|80", r"\Qa/b\E", "\\\n|\n"]
+)
+networks = st.sampled_from(
+    ["10.0.0.0/8", "10.1.2.3", "0.0.0.0/0", "::/0", "2001:db8::/32", "::ffff:10.0.0.0/104"]
+)
+bounds = st.none() | texts | numbers | digits | addresses | times
+
+
+@st.composite
+def ranges(draw: st.DrawFn) -> Query:
+    """Make a range whose bounds have a meaning; everything in place of one that has none."""
+    low, high = draw(st.sampled_from(["gte", "gt"])), draw(st.sampled_from(["lte", "lt"]))
+    try:
+        query = Range(draw(fields), **{low: draw(bounds), high: draw(bounds)})
+        evaluate.compile(query)
+    except QueryError:
+        return All()
+    return query
+
+
+leaves = (
+    st.just(All())
+    | st.builds(Term, fields, scalars, st.booleans())
+    | st.builds(Terms, fields, st.lists(scalars, max_size=3), st.booleans())
+    | ranges()
+    | st.builds(Exists, fields)
+    | st.builds(Prefix, wide, texts, st.booleans())
+    | st.builds(Wildcard, wide, texts, st.booleans())
+    | st.builds(Regexp, wide, expressions, st.booleans())
+    | st.builds(Match, wide, texts)
+    | st.builds(MatchPhrase, wide, texts)
+    | st.builds(Subnet, fields, st.lists(networks, max_size=2))
+)
+queries = st.recursive(
+    leaves,
+    lambda inner: st.builds(
+        Bool, st.lists(inner, max_size=2), st.lists(inner, max_size=2), st.lists(inner, max_size=2)
+    ),
+    max_leaves=4,
+)
