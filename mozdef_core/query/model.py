@@ -200,8 +200,8 @@ class MatchPhrase(Query):
 class Subnet(Query):
     """``cidr``: any value is an IPv4 or IPv6 address inside one of the networks, whatever the field's name.
 
-    Host bits may be set. An IPv4 address written as IPv6 (``::ffff:192.0.2.1``) is an IPv4 address, and an
-    IPv6 network holds no IPv4 addresses.
+    Host bits may be set. An IPv4 address written as IPv6 (``::ffff:192.0.2.1``) is an IPv4 address, so is a
+    network written that way, and any other IPv6 network holds no IPv4 addresses.
     """
 
     field: str
