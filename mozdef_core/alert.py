@@ -110,7 +110,7 @@ class Alert:
         """The id that this alert has if it is the first of its kind (detections.md A3.7): 26 characters."""
         value = self.group[1] if self.group else ""
         text = "\x1f".join((self.rule, value, self.first.id))
-        return hashlib.blake2b(text.encode(), digest_size=13).hexdigest()
+        return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=13).hexdigest()
 
     @property
     def notifies(self) -> bool:

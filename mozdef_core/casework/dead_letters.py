@@ -169,7 +169,10 @@ def discard(session: Session, letter_id: str, actor: audit.Actor) -> None:
 def counts(session: Session) -> Mapping[str, int]:
     """Return how many there are of each status, and as ``lost`` how many open ones went by age or size."""
     query = select(DeadLetterRow.status, func.count()).group_by(DeadLetterRow.status)
-    return {**dict(session.execute(query).tuples().all()), "lost": read_number(session, _LOST)}
+    found = {"lost": read_number(session, _LOST)}
+    for status, number in session.execute(query):
+        found[status] = number
+    return found
 
 
 def enforce_limits(

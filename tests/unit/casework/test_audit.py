@@ -55,7 +55,11 @@ def test_the_history_of_an_object_is_its_own_oldest_first(trail: Database) -> No
 
 
 def test_an_entry_of_a_transaction_that_fails_leaves_no_gap(trail: Database) -> None:
-    with pytest.raises(RuntimeError), trail.write() as session:
-        audit.append(session, audit.Actor("ines"), audit.Change("changed", "alert", "a"))
-        raise RuntimeError
+    def change_and_fail() -> None:
+        with trail.write() as session:
+            audit.append(session, audit.Actor("ines"), audit.Change("changed", "alert", "a"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        change_and_fail()
     assert broken(trail) is None
