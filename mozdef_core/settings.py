@@ -136,7 +136,7 @@ class WebSettings(Settings):
         default=False, description="accept events without a token on other than loopback addresses"
     )
     max_body_bytes: Size = Field(
-        default=64 * 2**20, gt=0, description="largest request body, after decompression"
+        default=32 * 2**20, gt=0, description="largest request body, after decompression"
     )
     max_items: int = Field(default=100_000, ge=1, description="most items in one request")
 
