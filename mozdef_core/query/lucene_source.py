@@ -77,8 +77,7 @@ class _Rewriter:
     def _emit(self, text: str, length: int) -> None:
         """Write something in place of the next characters of the original."""
         self.out.append(text)
-        same = len(text) == length
-        self.positions.extend(self.at + index if same else self.at for index in range(len(text)))
+        self.positions.extend([self.at] * len(text))  # the parser names the beginning of a token
         self.at += length
 
     def _token(self) -> None:

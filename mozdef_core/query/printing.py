@@ -11,7 +11,7 @@ from mozdef_core.errors import QueryError
 from mozdef_core.event import Scalar
 from mozdef_core.query import expressions, glob
 from mozdef_core.query.addresses import spans, write_address
-from mozdef_core.query.bounds import TIME_FIELDS
+from mozdef_core.query.bounds import TIME_FIELDS, bounds
 from mozdef_core.query.model import (
     ANY_FIELD,
     TEXT_FIELDS,
@@ -79,6 +79,7 @@ def _(query: Terms) -> str:
 
 @_print.register
 def _(query: Range) -> str:
+    bounds(query)  # refuses what has no meaning
     low, high = query.gte if query.gt is None else query.gt, query.lte if query.lt is None else query.lt
     opening, closing = "[" if query.gt is None else "{", "]" if query.lt is None else "}"
     return f"{_name(query.field)}:{opening}{_bound(low)} TO {_bound(high)}{closing}"

@@ -122,6 +122,14 @@ def test_each_spelling_of_a_path_is_looked_at(body: dict[str, Any]) -> None:
     assert not holds(Term("details.a", "x"), event)
 
 
+@pytest.mark.parametrize("body", [{"details": {"a": "x"}}, {"details.a": "x"}, {"details": [{"a": ["x"]}]}])
+def test_each_spelling_of_a_short_path_is_looked_at(body: dict[str, Any]) -> None:
+    event = stored_event(**body)
+    assert holds(Term("details.a", "x"), event)
+    assert holds(Exists("details.a"), event)
+    assert not holds(Term("details.a", "y"), event)
+
+
 @pytest.mark.parametrize("value", [None, [], [None], {}, [[], [None]]])
 def test_emptiness_does_not_exist(value: object) -> None:
     assert not holds(Exists("details.key"), event_with(value))
