@@ -257,7 +257,7 @@ def expression(pattern: glob.Pattern) -> str:
 
 
 def include(pattern: str, case_insensitive: bool) -> str | None:
-    """Return an expression for what the index holds of the strings that match, or None where case may be seen otherwise."""
+    """Return an expression for the terms of strings that match; None where tantivy may see case otherwise."""
     if case_insensitive:
         return f"(?i)(?:{pattern}){MARK}?" if pattern.isascii() else None
     return f"(?:{pattern}){MARK}?"
