@@ -38,6 +38,9 @@ SCALARS: Final[Mapping[str, tuple[str, ...]]] = {
     "eventsource": EVENTSOURCE,
 }
 
+BUNYAN: Final = ("pid", "hostname", "v")
+"""Beside ``level``, these make a record of the Bunyan logger, which has its own scale of levels."""
+
 DETAILS: Final[Mapping[str, tuple[str, ...]]] = {
     "eventsourceipaddress": ("sourceip", "fromhost_ip", "fromhost-ip"),
     "sourceipaddress": ("sourceipaddress", "src_ip"),
@@ -45,9 +48,6 @@ DETAILS: Final[Mapping[str, tuple[str, ...]]] = {
     "username": ("username",),
     "full_message": ("full_message",),
 }
-
-SCALAR_NAMES: Final = frozenset(name for names in SCALARS.values() for name in names)
-DETAIL_NAMES: Final = frozenset(name for names in DETAILS.values() for name in names)
 
 RESERVED: Final = frozenset(
     {"receivedtimestamp", "mozdefhostname", "mozdef", "alerts", "alert_names", "endpoint", "customendpoint"}

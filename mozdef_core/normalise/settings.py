@@ -25,7 +25,7 @@ class EntranceSettings(BaseModel):
         False, description="take receivedtimestamp, and a known type, from the sender"
     )
     record: str = Field(
-        "auto", description="'none' never reads an item as a product's own record; a category forces one"
+        "auto", description="'none' never reads an item as a product's own record; a mapper's name forces its"
     )
     tags: list[str] = Field([], description="tags added to every event")
     max_future: Duration = Field(
@@ -50,15 +50,19 @@ class Recogniser:
     :param members: all of these must be there; a dotted name is a nested member.
     :param any_of: of each of these groups at least one must be there.
     :param equal: members that must have exactly this value.
-    :param category: category of the event; ``source`` its source.
+    :param category: category of the event; ``source`` its source. Empty where the mapper sets it.
     :param source_from: the member whose value is the source, where ``source`` is empty.
+    :param objects: members that must be objects.
     :param tags: tags added to the event.
+    :param name: of the mapper, for the entrance setting ``record``; the category will do as well.
     """
 
     members: Sequence[str]
-    category: str
+    category: str = ""
     source: str = ""
     source_from: str = ""
     any_of: Sequence[Sequence[str]] = ()
     equal: Mapping[str, str] = field(default_factory=dict)
+    objects: Sequence[str] = ()
     tags: Sequence[str] = ()
+    name: str = ""

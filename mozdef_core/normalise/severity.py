@@ -37,26 +37,29 @@ def whole(value: Any) -> int | None:
     if isinstance(value, int):
         return value
     if isinstance(value, float):
-        return int(value) if value.is_integer() else None
+        return int(value) if value.is_integer() and abs(value) < 2**53 else None
     if isinstance(value, str):
         text = value.strip()
         return int(text) if len(text) < 20 and text.lstrip("+-").isdigit() and text.isascii() else None
     return None
 
 
-def read_severity(name: str, value: Any, top: Mapping[str, Any]) -> str | None:
+def read_severity(name: str, value: Any, *, bunyan: bool = False) -> str | None:
     """Return the level that a value means under the name that it was sent by; None when it means none.
 
-    :param top: the top level of the item: Bunyan's records are known by their other members.
+    :param bunyan: whether ``level`` is on the scale of the Bunyan logger.
     """
+    if isinstance(value, str):
+        level = _WORDS.get(value) or _WORDS.get(value.strip().lower())
+        if level is not None:
+            return level
     number = whole(value)
     if number is None:
-        return _WORDS.get(value.strip().lower()) if isinstance(value, str) else None
+        return None
     if name == "severityvalue":
         return _NXLOG.get(number)
     if name == "level":
         if number in _TENS:
-            bunyan = all(key in top for key in ("pid", "hostname", "v"))
             return (_BUNYAN if bunyan else _TENS)[number]
     elif name == "priority" and 8 <= number <= 191:  # a syslog PRI
         return LEVELS[number % 8]

@@ -11,23 +11,28 @@ MOST: Final = 100
 LONGEST: Final = 256
 
 
-def read_tags(values: Iterable[Any], problems: Problems) -> list[str]:
-    """Return the tags of all the values that were sent under some spelling of ``tags``."""
+def read_tags(values: Iterable[Any], problems: Problems, added: Iterable[str] = ()) -> list[str]:
+    """Return the tags of all the values that were sent under some spelling of ``tags``.
+
+    :param added: tags of the system, which come last and always have a place.
+    """
     tags: dict[str, None] = {}
     cut = False
     for value in values:
-        for tag in _tags(value):
+        for tag in tag_texts(value):
             text = tag.strip()
             if len(text) > LONGEST:
                 text, cut = text[:LONGEST].strip(), True
             if text:
                 tags[text] = None
-    if len(tags) > MOST or cut:
+    missing = [tag for tag in dict.fromkeys(added) if tag not in tags]
+    if len(tags) + len(missing) > MOST or cut:
         problems.note("tags-cut", "tags")
-    return list(tags)[:MOST]
+        return [*list(tags)[: max(0, MOST - len(missing))], *missing][:MOST]
+    return [*tags, *missing]
 
 
-def _tags(value: Any) -> Iterator[str]:
+def tag_texts(value: Any) -> Iterator[str]:
     """Yield the tags of one value. A text alone is split at commas, one inside an array is not."""
     if isinstance(value, str):
         yield from value.split(",")
@@ -36,7 +41,7 @@ def _tags(value: Any) -> Iterator[str]:
             if isinstance(element, str):
                 yield element
             else:
-                yield from _tags(element)
+                yield from tag_texts(element)
     elif isinstance(value, dict):
         for key, member in value.items():
             if not isinstance(member, dict | list) and member is not None:

@@ -28,27 +28,41 @@ _WEEKDAY: Final = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _ISO: Final = re.compile(
     r"(?P<year>\d{4})(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)[Tt ]"
     r"(?P<hour>\d\d)(?P<colon>:?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<fraction>\d{0,9}))?)?"
-    rf"(?:\s*(?P<offset>[Zz]|[+-]\d\d(?::?\d\d)?)|\s+{_ZONE})?"
+    rf"(?:\s*(?P<offset>[Zz]|[+-]\d\d(?::?\d\d)?)|\s+{_ZONE})?",
+    re.ASCII,
 )
+_PLAIN: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+"""The usual form of ISO 8601, which the standard library reads several times faster."""
 _FORMS: Final = (
-    re.compile(rf"(?:{_WEEKDAY}\s+)?{_MONTH}\s+(?P<day>\d\d?)\s+{_CLOCK}(?:\s+{_ZONE})?", re.IGNORECASE),
+    re.compile(
+        rf"(?:{_WEEKDAY}\s+)?{_MONTH}\s+(?P<day>\d\d?)\s+{_CLOCK}(?:\s+{_ZONE})?", re.IGNORECASE | re.ASCII
+    ),
     re.compile(
         rf"(?:{_WEEKDAY}\s+)?{_MONTH}\s+(?P<day>\d\d?)\s+{_CLOCK}\s+(?P<year>\d{{4}})(?:\s+{_ZONE})?",
-        re.IGNORECASE,
+        re.IGNORECASE | re.ASCII,
     ),
-    re.compile(rf"(?P<year>\d{{4}})\s+{_MONTH}\s+(?P<day>\d\d?)\s+{_CLOCK}(?:\s+{_ZONE})?", re.IGNORECASE),
-    re.compile(rf"{_MONTH}\s+(?P<day>\d\d?)\s+(?P<year>\d{{4}})\s+{_CLOCK}(?:\s+{_ZONE})?", re.IGNORECASE),
+    re.compile(
+        rf"(?:{_WEEKDAY}\s+)?{_MONTH}\s+(?P<day>\d\d?)\s+{_CLOCK}\s+{_ZONE}\s+(?P<year>\d{{4}})",
+        re.IGNORECASE | re.ASCII,
+    ),
+    re.compile(
+        rf"(?P<year>\d{{4}})\s+{_MONTH}\s+(?P<day>\d\d?)\s+{_CLOCK}(?:\s+{_ZONE})?", re.IGNORECASE | re.ASCII
+    ),
+    re.compile(
+        rf"{_MONTH}\s+(?P<day>\d\d?)\s+(?P<year>\d{{4}})\s+{_CLOCK}(?:\s+{_ZONE})?", re.IGNORECASE | re.ASCII
+    ),
     re.compile(
         rf"(?:{_WEEKDAY},\s+)?(?P<day>\d\d?)\s+{_MONTH}\s+(?P<year>\d{{4}})\s+"
         rf"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))?\s+{_ZONE}(?:\s+\(.*\))?",
-        re.IGNORECASE,
+        re.IGNORECASE | re.ASCII,
     ),
     re.compile(
-        rf"[A-Za-z]+day,\s+(?P<day>\d\d)-{_MONTH}-(?P<short>\d\d)\s+{_CLOCK}\s+{_ZONE}", re.IGNORECASE
+        rf"[A-Za-z]+day,\s+(?P<day>\d\d)-{_MONTH}-(?P<short>\d\d)\s+{_CLOCK}\s+{_ZONE}",
+        re.IGNORECASE | re.ASCII,
     ),
-    re.compile(rf"(?P<day>\d\d)/{_MONTH}/(?P<year>\d{{4}}):{_CLOCK}\s+{_ZONE}", re.IGNORECASE),
+    re.compile(rf"(?P<day>\d\d)/{_MONTH}/(?P<year>\d{{4}}):{_CLOCK}\s+{_ZONE}", re.IGNORECASE | re.ASCII),
 )
-_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 class Instant(NamedTuple):
@@ -80,11 +94,18 @@ class TimeReader:
         """
         if isinstance(value, bool) or value is None:
             return None
-        if isinstance(value, int | float):
+        if isinstance(value, int):
             return _epoch(value)
+        if isinstance(value, float):
+            return _epoch_text(repr(value))  # as written: no digit is lost or rounded
         if not isinstance(value, str):
             return None
         text = value.strip()
+        if _PLAIN.fullmatch(text):
+            try:
+                return _instant(datetime.fromisoformat(text), True)
+            except (ValueError, OverflowError):  # second 60, hour 24, or no such time
+                pass
         match = _ISO.fullmatch(text)
         if match is not None:
             return self._moment(match.groupdict(), received_us)
