@@ -9,7 +9,7 @@ import orjson
 
 from mozdef_core.event import Event
 from mozdef_core.normalise.keys import clean_text
-from mozdef_core.normalise.parse import INT64
+from mozdef_core.normalise.parse import INT64, count_keys
 from mozdef_core.normalise.problems import Problems
 
 DEPTH: Final = 20
@@ -25,8 +25,12 @@ def limit(event: Event) -> Event:
     """Return an event within the limits; the same object when nothing was beyond them."""
     if _fits(event.body):
         return event
-    cutter = _Cutter()
+    outside = {name: value for name, value in event.body.items() if name not in ("details", "mozdef")}
+    room = KEYS - count_keys(outside) - 2  # these two themselves; what the system notes is not counted
+    cutter = _Cutter(room if count_keys(event.body.get("details")) <= room else room - 1)
     body = cutter.object(event.body, 1, "")
+    if body == event.body:
+        return event
     book = body.get("mozdef")
     if isinstance(book, dict):
         body["mozdef"] = {**book, "problems": [*book.get("problems", ()), *cutter.problems.notes]}
@@ -73,7 +77,7 @@ def _fits(body: dict[str, Any]) -> bool:
                     if kind is dict or kind is list:
                         below.append(value)
         level = below
-    return keys <= KEYS
+    return keys <= KEYS or keys - count_keys(body.get("mozdef")) <= KEYS
 
 
 def _as_json(value: Any) -> str:
@@ -85,11 +89,14 @@ def _as_json(value: Any) -> str:
 
 
 class _Cutter:
-    """Copies a body within the limits, and notes what was cut."""
+    """Copies a body within the limits, and notes what was cut.
 
-    def __init__(self) -> None:
+    :param keys: how many keys there may be under details.
+    """
+
+    def __init__(self, keys: int) -> None:
         self.problems = Problems()
-        self._keys = 0
+        self._keys_left = keys
         self._overflow: dict[str, Any] = {}
 
     def object(self, node: dict[str, Any], depth: int, path: str) -> dict[str, Any]:
@@ -97,10 +104,11 @@ class _Cutter:
         found: dict[str, Any] = {}
         for key, value in node.items():
             here = f"{path}{key}"
-            self._keys += 1
-            if self._keys > KEYS - 1 and path.startswith("details."):
-                self._overflow[here] = value
-                continue
+            if path.startswith("details."):
+                self._keys_left -= 1
+                if self._keys_left < 0:
+                    self._overflow[here] = value
+                    continue
             name = clean_text(key)
             if len(key) > KEY_LENGTH:
                 self.problems.note("key-cut", here)

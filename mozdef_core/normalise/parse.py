@@ -43,7 +43,7 @@ def parse_json(raw: bytes) -> object:
     structure = _without_strings(raw)
     if structure.count(b"{") + structure.count(b"[") > MAX_DEPTH and depth_of(value) > MAX_DEPTH:
         raise InvalidItemError("too-deep", f"nested deeper than {MAX_DEPTH} levels")
-    if structure.count(b":") != _count_keys(value) or _LONG_NUMBER in structure.translate(_DIGITS):
+    if structure.count(b":") != count_keys(value) or _LONG_NUMBER in structure.translate(_DIGITS):
         return _carefully(raw, "")
     return value
 
@@ -74,7 +74,8 @@ def depth_of(value: object) -> int:
         level = below
 
 
-def _count_keys(value: object) -> int:
+def count_keys(value: object) -> int:
+    """Return how many keys the objects within a value have together. It does not recurse."""
     count, waiting = 0, [value]
     while waiting:
         node = waiting.pop()
