@@ -121,7 +121,11 @@ class Compiler:
     def _(self, query: Range) -> Compiled:
         limits = bounds(query)
         if query.field in HOISTED:
-            if self._fields.odd(query.field) or not isinstance(limits, TimeBounds):
+            if (
+                query.field not in _COLUMNS
+                or self._fields.odd(query.field)
+                or not isinstance(limits, TimeBounds)
+            ):
                 return ANYTHING
             return self._fields.between(_COLUMNS[query.field], limits.first, limits.end)
         if isinstance(limits, AddressBounds):
@@ -156,7 +160,10 @@ class Compiler:
             if self._fields.odd(field):
                 return ANYTHING
             tokenwise = expression(glob.read(fold(query.value)))
-            return Compiled(Found.regex_query(self._schema, field, tokenwise), True)
+            try:
+                return Compiled(Found.regex_query(self._schema, field, tokenwise), True)
+            except ValueError:  # too long for tantivy's automaton
+                return ANYTHING
         if field in HOISTED:
             return ANYTHING
         pattern = glob.read(fold(query.value) if query.case_insensitive else query.value)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from ipaddress import IPv6Address
+from math import inf, nextafter
 from typing import Any, Final, NamedTuple
 
 from tantivy import FieldType, Occur, Query
@@ -140,14 +141,13 @@ class Fields:
         path = self._path(field)
         if path is None or not _PARSEABLE_PATH.fullmatch(path):
             return self.candidates(field)
-        low, high = (None if limit is None else _decimal(limit) for limit in (limits.low, limits.high))
-        if low == "" or high == "":
-            return self.candidates(field)
-        start, stop = "[" if limits.low_included else "{", "]" if limits.high_included else "}"
-        # both bounds are written as fractions: tantivy panics when one is whole and one is not
-        return Compiled(
-            self._view.index.parse_query(f"{path}:{start}{low or '*'} TO {high or '*'}{stop}"), True
-        )
+        written = _written(limits)
+        if written is None:
+            return NOTHING
+        return self._parsed(f"{path}:{written}") if written else self.candidates(field)
+
+    def _parsed(self, text: str) -> Compiled:
+        return Compiled(self._view.index.parse_query(text), True)
 
     def addresses(self, field: str, wanted: Spans) -> Compiled:
         """Return the events with an address in any of the ranges under the field."""
@@ -183,7 +183,7 @@ class Fields:
             return None
         if not self._catalogue.kind(field) & Kind.STRING:
             return NOTHING
-        return Compiled(self._view.index.parse_query(f"{path}:[{start} TO {end}}}"), True)
+        return self._parsed(f"{path}:[{start} TO {end}}}")
 
     def strings_where(self, field: str, matches: Callable[[str], bool], among: str | None = None) -> Compiled:
         """Return the events with a string under the field that passes, by trying each distinct one.
@@ -233,13 +233,38 @@ class Fields:
         return indexed_path(field)
 
 
-def _decimal(limit: int | float) -> str:
-    """Return a number written as a fraction; empty when it is beyond floating point."""
-    try:
-        text = format(Decimal(repr(float(limit))), "f")
-    except OverflowError:
-        return ""
-    return text if "." in text else text + ".0"
+def _written(limits: NumberBounds) -> str | None:
+    """Return a range of numbers below 2**53 as tantivy reads it: empty when it cannot, None when nothing is in it.
+
+    tantivy panics when one bound is a whole 64-bit number and one is not. So bounds beyond all numbers are left
+    open, and a whole one beside one with a fraction is replaced by its neighbour.
+    """
+    low, high = (None if limit is None else _clamped(limit) for limit in (limits.low, limits.high))
+    if low == inf or high == -inf or (low is not None and high is not None and low > high):
+        return None
+    high = None if high == inf else high
+    if low is None or low == -inf:
+        low = -float(HUGE) if high is None else None
+    low_included, high_included = limits.low_included, limits.high_included
+    if low is not None and high is not None and low.is_integer() != high.is_integer():
+        if low.is_integer():
+            low, low_included = nextafter(low, -inf if low_included else inf), not low_included
+        else:
+            high, high_included = nextafter(high, inf if high_included else -inf), not high_included
+        if low.is_integer() or high.is_integer():
+            return ""
+    start, stop = "[" if low_included else "{", "]" if high_included else "}"
+    return f"{start}{_decimal(low)} TO {_decimal(high)}{stop}"
+
+
+def _clamped(limit: int | float) -> float:
+    if limit >= HUGE:
+        return inf
+    return -inf if limit <= -HUGE else float(limit)
+
+
+def _decimal(limit: float | None) -> str:
+    return "*" if limit is None else format(Decimal(repr(limit)), "f")
 
 
 def expression(pattern: glob.Pattern) -> str:
