@@ -50,8 +50,8 @@ def find(partitions: Sequence[Partition], search: Search, timeout_s: float) -> P
     events: list[Event] = []
     seen = full = after
     for found in _merged(partitions, query, search, after):
-        if time.monotonic() > deadline_s:
-            return Page(events, None if seen is None else encode(seen), complete=False)
+        if seen is not None and seen is not after and time.monotonic() > deadline_s:
+            return Page(events, encode(seen), complete=False)
         event = None if found.exact else found.view.stored(found.hit.address)
         seen = found.hit.position
         if event is not None and not matches(event):

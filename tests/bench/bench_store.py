@@ -29,9 +29,20 @@ from mozdef_core.query.model import (
 )
 
 BASE_US = 1_790_000_000_000_000
-WORDS = (
-    "accepted failed password publickey from port ssh2 invalid user session opened closed root denied".split()
-)  # noqa: SIM905
+WORDS = [
+    "accepted",
+    "failed",
+    "password",
+    "publickey",
+    "from",
+    "port",
+    "ssh2",
+    "invalid",
+    "user",
+    "session",
+    "opened",
+    "root",
+]
 
 
 def make(count: int, start: int, chance: random.Random) -> list[Event]:
