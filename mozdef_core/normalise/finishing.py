@@ -30,7 +30,7 @@ def add_entrance_fields(draft: Draft) -> None:
             if is_absent(look_up(draft.details, name)):
                 draft.details[name] = value
         elif path == "tags":
-            draft.added_tags.extend(tag_texts(value))
+            draft.added_tags.extend(tag for tag in tag_texts(value) if tag)
         else:
             _add_field(draft, path, value)
     draft.added_tags.extend(draft.settings.tags)

@@ -20,6 +20,9 @@ def read_tags(values: Iterable[Any], problems: Problems, added: Iterable[str] = 
     cut = False
     for value in values:
         for tag in tag_texts(value):
+            if tag is None:
+                cut = True
+                continue
             text = tag.strip()
             if len(text) > LONGEST:
                 text, cut = text[:LONGEST].strip(), True
@@ -32,8 +35,11 @@ def read_tags(values: Iterable[Any], problems: Problems, added: Iterable[str] = 
     return [*tags, *missing]
 
 
-def tag_texts(value: Any) -> Iterator[str]:
-    """Yield the tags of one value. A text alone is split at commas, one inside an array is not."""
+def tag_texts(value: Any) -> Iterator[str | None]:
+    """Yield the tags of one value, None for a part of it that cannot be one.
+
+    A text alone is split at commas, one inside an array is not.
+    """
     if isinstance(value, str):
         yield from value.split(",")
     elif isinstance(value, list):
@@ -44,7 +50,10 @@ def tag_texts(value: Any) -> Iterator[str]:
                 yield from tag_texts(element)
     elif isinstance(value, dict):
         for key, member in value.items():
-            if not isinstance(member, dict | list) and member is not None:
+            if isinstance(member, dict | list):
+                if member:
+                    yield None
+            elif member is not None:
                 yield f"{key}={as_text(member)}"
     elif value is not None:
         yield as_text(value)
