@@ -212,7 +212,10 @@ class Event:
         document = orjson.loads(raw)
         if not isinstance(document, dict) or set(document) != {"id", "event"}:
             raise ValueError("expected an object with the members 'id' and 'event'")
-        return cls(document["id"], document["event"])
+        event_id, body = document["id"], document["event"]
+        if not isinstance(event_id, str) or not isinstance(body, dict):
+            raise ValueError("expected a text as 'id' and an object as 'event'")
+        return cls(event_id, body)
 
     def with_change(self, change: Change) -> Event:
         """Return the event after a change; this one stays as it is.
