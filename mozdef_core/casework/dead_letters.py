@@ -168,11 +168,9 @@ def discard(session: Session, letter_id: str, actor: audit.Actor) -> None:
 
 def counts(session: Session) -> Mapping[str, int]:
     """Return how many there are of each status, and as ``lost`` how many open ones went by age or size."""
-    query = select(DeadLetterRow.status, func.count()).group_by(DeadLetterRow.status)
-    found = {"lost": read_number(session, _LOST)}
-    for status, number in session.execute(query):
-        found[status] = number
-    return found
+    query = select(DeadLetterRow.status, func.count().label("number")).group_by(DeadLetterRow.status)
+    found = {row.status: row.number for row in session.execute(query)}
+    return {**found, "lost": read_number(session, _LOST)}
 
 
 def enforce_limits(

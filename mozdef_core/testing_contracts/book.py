@@ -222,6 +222,7 @@ class AlertBookContract(OutboxContract):
         self.find(book, finding(event_at(0), group_s=7200))
         self.find(book, finding(event_at(1), group_s=7200))
         assert occasions() == [Occasion.RAISED]
+        assert not occasions()
         self.find(book, finding(event_at(2), group_s=7200))
         assert occasions() == [Occasion.EXTENDED]
         self.find(book, finding(event_at(3), group_s=7200), finding(event_at(4), group_s=7200))

@@ -32,16 +32,32 @@ def test_every_connection_is_durable_and_keeps_references_whole(database: Databa
 def test_processes_that_write_at_once_lose_no_number(url: str, database: Database) -> None:
     code = (
         "import sys\n"
-        "from mozdef_core.casework.database import Database, next_number\n"
+        "from mozdef_core.casework.database import Database, next_number, read_number\n"
         "database = Database(sys.argv[1])\n"
         "for _ in range(40):\n"
         "    with database.write() as session:\n"
+        "        read_number(session, 'n')\n"
         "        next_number(session, 'n')\n"
     )
     children = [subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT) for _ in range(3)]
     assert [child.wait() for child in children] == [0, 0, 0]
     with database.read() as session:
         assert read_number(session, "n") == 120
+
+
+def test_a_writer_holds_the_lock_before_it_reads_and_a_reader_never_does(
+    url: str, database: Database
+) -> None:
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
+    with database.read() as session:
+        read_number(session, "n")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    with database.write() as session:
+        read_number(session, "n")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    other.close()
 
 
 def test_what_fails_half_way_is_not_kept(database: Database) -> None:
