@@ -174,7 +174,7 @@ def test_the_good_items_of_a_batch_are_accepted_and_the_bad_one_is_kept(service)
     assert answer["accepted"] == 2
     assert answer["ids"][1] is None
     assert answer["errors"] == [
-        {"index": 1, "code": "not-an-object", "reason": "item 1: the item is a number, an object is required"}
+        {"index": 1, "code": "not-an-object", "reason": "item 1 is a number, an object is required"}
     ]
     assert eventually(lambda: service.count() == before + 2)
     letters = eventually(lambda: service.cli("dead-letters", "list", "--code", "not-an-object")["letters"])

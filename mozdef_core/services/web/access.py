@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,12 @@ REMEMBERED_S: Final = 2
 _MOST: Final = 10_000
 
 Verify = Callable[[str, str], str | None]
-"""Returns the label of a token with this secret and scope, None when there is none."""
+"""Returns the label of the token with this secret, None when there is none; PermissionError when it lacks the scope."""
+
+_REFUSALS: Final = {
+    401: ("unauthorized", "the token is unknown, expired or revoked"),
+    403: ("forbidden", f"the token is not for {SCOPE}; make one with 'mozdef tokens create'"),
+}
 
 
 class Access:
@@ -29,44 +35,50 @@ class Access:
     def __init__(self, settings: WebSettings, verify: Verify) -> None:
         self._settings = settings
         self._verify = verify
-        self._known: dict[str, tuple[float, str | None]] = {}
+        self._known: dict[bytes, tuple[float, str | int]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
     def label(self, environ: Mapping[str, Any], policy: EntrancePolicy) -> str | None:
         """Return the label of the request's token; None when it has none and needs none.
 
-        :raises RefusalError: 401 without or with an unknown token.
+        A page in somebody's browser may write to a loopback address, too: what names an Origin needs a token.
+
+        :raises RefusalError: 401 without or with an unknown token, 403 when the token may not write events.
         """
         secret = token_of(environ.get("HTTP_AUTHORIZATION", ""))
-        if secret is not None:
-            label = self._look_up(secret)
-            if label is not None:
-                return label
-            if not (self._settings.loopback or policy.open):
-                raise RefusalError(
-                    401, "unauthorized", "the token is unknown, expired, or not for events:write"
-                )
-            return None
+        found = 401 if secret is None else self._look_up(secret)
+        if isinstance(found, str):
+            return found
         if self._settings.loopback or policy.open:
+            if environ.get("HTTP_ORIGIN"):
+                raise RefusalError(403, "forbidden", "a request from a web page needs a token")
             return None
-        raise RefusalError(
-            401, "unauthorized", "a token is required; make one with 'mozdef tokens create' and send it as "
-            "'Authorization: Bearer <token>'"
-        )  # fmt: skip
+        if secret is None:
+            reason = (
+                "a token is required as 'Authorization: Bearer <token>'; 'mozdef tokens create' makes one"
+            )
+            raise RefusalError(401, "unauthorized", reason)
+        raise RefusalError(found, *_REFUSALS[found])
 
-    def _look_up(self, secret: str) -> str | None:
+    def _look_up(self, secret: str) -> str | int:
+        """Return the label of a token, or the status that it is refused with."""
+        key = hashlib.blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         now_s = time.monotonic()
         with self._lock:
-            known = self._known.get(secret)
+            known = self._known.get(key)
         if known is not None and known[0] > now_s:
             return known[1]
-        label = self._verify(secret, SCOPE)
+        found: str | int
+        try:
+            found = self._verify(secret, SCOPE) or 401
+        except PermissionError:
+            found = 403
         with self._lock:
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[secret] = (now_s + REMEMBERED_S, label)
-        return label
+            self._known[key] = (now_s + REMEMBERED_S, found)
+        return found
 
     def charge(self, label: str | None, count: int) -> None:
         """Count events against a token's rate.

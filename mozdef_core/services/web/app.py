@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 ELASTICSEARCH_VERSION: Final = "8.19.0"
 """What is said to Elasticsearch's clients, which adapt to the version of the server."""
 _WRITES: Final = ("POST", "PUT")
+_APPLICATION: Final = r"[\w.-]{1,64}"
 
 
 class JsonErrors(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
@@ -54,7 +55,7 @@ def build_app(ingest: Ingest) -> bottle.Bottle:
         app.route(path, _WRITES, entrance(lambda: Entrance("bulk", "_bulk")))
     for path in ("/<index>/_bulk", "/<index>/_bulk/", "/<index>/<_kind>/_bulk"):
         app.route(path, _WRITES, entrance(lambda index, _kind="": Entrance("bulk", "_bulk", index)))
-    for path in ("/custom/<application>", "/custom/<application>/"):
+    for path in (f"/custom/<application:re:{_APPLICATION}>", f"/custom/<application:re:{_APPLICATION}>/"):
         app.route(path, _WRITES, entrance(lambda application: Entrance("custom", application)))
     app.route(["/test", "/test/"], "GET", lambda: "")
     app.route(
@@ -66,12 +67,20 @@ def build_app(ingest: Ingest) -> bottle.Bottle:
 
 
 def _send(answer: Answer) -> Any:
-    response = bottle.HTTPResponse(answer.body, answer.status)
+    response = bottle.HTTPResponse(_broken() if answer.broken else answer.body, answer.status)
+    if answer.broken:
+        response.set_header("Content-Length", str(len(answer.body)))
     response.set_header("Content-Type", JSON)
     response.set_header("X-Content-Type-Options", "nosniff")
     for name, value in answer.headers:
         response.set_header(name, value)
     return response
+
+
+def _broken() -> Iterator[Any]:
+    """Begin a body and stop short of its length: the server then breaks the connection off."""
+    yield b" "
+    yield None
 
 
 def _about() -> Answer:

@@ -13,6 +13,8 @@ _CHUNK_BYTES: Final = 64 * 1024
 _DRAIN_S: Final = 5.0
 _DEFLATE_FAMILY: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _ZSTD_WINDOW_BYTES: Final = 32 * 1024 * 1024
+_ZSTD_STEP_BYTES: Final = 256
+"""So little input at a time makes at most 8 MiB of output, 128 KiB from each four bytes."""
 
 Reader = Callable[[int], bytes]
 
@@ -96,6 +98,10 @@ def _damaged(error: Exception) -> RefusalError:
     return RefusalError(400, "invalid-encoding", f"the body cannot be decompressed: {error}")
 
 
+def _cut_short() -> RefusalError:
+    return RefusalError(400, "invalid-encoding", "the compressed body is cut short")
+
+
 def _window_bits(raw: bytes) -> int:
     """Tell gzip (RFC 1952), zlib (RFC 1950) and raw deflate (RFC 1951) apart by the header."""
     if raw.startswith(b"\x1f\x8b"):
@@ -119,7 +125,7 @@ def _inflate(raw: bytes, limit_bytes: int) -> bytes:
                     raise _too_large(limit_bytes)
                 parts.append(part)
             if not engine.eof:
-                raise RefusalError(400, "invalid-encoding", "the compressed body is cut short")
+                raise _cut_short()
             rest = engine.unused_data.lstrip(b"\0")
     except zlib.error as error:
         raise _damaged(error) from error
@@ -133,24 +139,26 @@ def _inflate_member(engine: Any, data: bytes) -> Iterator[bytes]:
 
 
 def _unpack_zstd(raw: bytes, limit_bytes: int) -> bytes:
+    """Undo zstd (RFC 8878), several frames too."""
     import zstandard  # a process whose senders never use it need not load it
 
-    try:
-        with zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).stream_reader(
-            raw, read_across_frames=True
-        ) as stream:
-            plain = _read_at_most(stream.read, limit_bytes + 1)
-    except zstandard.ZstdError as error:
-        raise _damaged(error) from error
-    if len(plain) > limit_bytes:
-        raise _too_large(limit_bytes)
-    return plain
-
-
-def _read_at_most(reader: Reader, most: int) -> bytes:
     parts: list[bytes] = []
     size = 0
-    while size < most and (part := reader(min(16 * _CHUNK_BYTES, most - size))):
-        parts.append(part)
-        size += len(part)
+    rest = raw
+    try:
+        while rest:
+            engine = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
+            position = 0
+            while position < len(rest) and not engine.eof:
+                part = engine.decompress(rest[position : position + _ZSTD_STEP_BYTES])
+                position += _ZSTD_STEP_BYTES
+                size += len(part)
+                if size > limit_bytes:
+                    raise _too_large(limit_bytes)
+                parts.append(part)
+            if not engine.eof:
+                raise _cut_short()
+            rest = engine.unused_data + rest[position:]
+    except zstandard.ZstdError as error:
+        raise _damaged(error) from error
     return b"".join(parts)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from mozdef_core.errors import InvalidItemError, QueueError, QueueFullError
+from mozdef_core.errors import QueueError, QueueFullError
 from mozdef_core.event import new_ids, now_us
-from mozdef_core.normalise import cef
 from mozdef_core.ports import Item, Origin, Queue
 from mozdef_core.services.web.access import Access, Verify
 from mozdef_core.services.web.body import read_body
+from mozdef_core.services.web.bulk import bulk_answer, bulk_error, split_bulk
 from mozdef_core.services.web.policy import DEFAULT_POLICIES, EntrancePolicy, RefusalError, WebSettings
-from mozdef_core.services.web.split import Sent, read_item, split, split_bulk
+from mozdef_core.services.web.split import Sent, split, split_cef
 
 JSON: Final = "application/json"
 PRODUCT: Final = ("X-Elastic-Product", "Elasticsearch")
@@ -25,11 +26,15 @@ PRODUCT: Final = ("X-Elastic-Product", "Elasticsearch")
 
 
 class Answer(NamedTuple):
-    """What is sent back."""
+    """What is sent back.
+
+    :param broken: break the connection off instead; see :meth:`Request.hold_back`.
+    """
 
     status: int
     body: bytes
     headers: Sequence[tuple[str, str]] = ()
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,26 @@ class Entrance:
     index: str | None = None
 
 
+class Counts:
+    """What the entrances count; threads share it."""
+
+    def __init__(self) -> None:
+        self._counter: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, entrance: str, numbers: Mapping[str, int]) -> None:
+        """Add numbers to an entrance's."""
+        with self._lock:
+            for name, number in numbers.items():
+                if number:
+                    self._counter[f"{entrance}.{name}"] += number
+
+    def snapshot(self) -> dict[str, int]:
+        """Return all numbers, such as ``events.accepted``, ``events.bytes`` or ``bulk.rejected.invalid-json``."""
+        with self._lock:
+            return dict(self._counter)
+
+
 class Ingest:
     """Takes events in over HTTP. Threads share it; what it answers 200 for is on stable storage.
 
@@ -57,7 +82,7 @@ class Ingest:
         self._queue = queue
         self._settings = settings
         self._access = Access(settings, verify)
-        self.counters: Counter[str] = Counter()
+        self.counts = Counts()
 
     def take(self, environ: Mapping[str, Any], entrance: Entrance) -> Answer:
         """Take one request and answer it; a bad request is never answered with 5xx, nor with nothing."""
@@ -66,62 +91,74 @@ class Ingest:
         try:
             label = self._access.label(environ, policy)
             body = read_body(environ, self._settings.limits.body_bytes)
-            origin = Origin(
-                name=entrance.name,
-                kind="http",
-                decoder="cef" if entrance.name == "cef" else "json",
-                endpoint=entrance.endpoint,
-                index=entrance.index,
-                peer=environ.get("REMOTE_ADDR") or None,
-                token=label,
-            )
-            items, elastic = self._split(body, entrance, elastic)
-            self._access.charge(label, len(items))
-            return self._accept(items, origin, policy, entrance, elastic)
+            sent, elastic = self._split(body, entrance)
+            self._access.charge(label, len(sent))
+            origin = _origin(environ, entrance, label)
+            ids = self._put(sent, origin, policy)
+            self._count(entrance, sent, ids, len(body))
+            return _answer(sent, ids, policy, entrance, elastic=elastic)
         except RefusalError as error:
-            return self._refuse(error, entrance, policy, environ, elastic)
+            self.counts.add(entrance.name, {f"refused.{error.code}": 1})
+            if error.status in (429, 503):
+                return _hold_back(
+                    environ, error.status, error.code, error.reason, error.retry_after_s, elastic=elastic
+                )
+            return self._refuse(error, entrance, policy, environ, elastic=elastic)
         except QueueError as error:
-            return self._hold_back(error, entrance, elastic)
+            status, code = (
+                (429, "queue-full") if isinstance(error, QueueFullError) else (503, "queue-unavailable")
+            )
+            self.counts.add(entrance.name, {f"refused.{code}": 1})
+            return _hold_back(environ, status, code, str(error), error.retry_after_s, elastic=elastic)
 
-    def _split(self, body: bytes, entrance: Entrance, elastic: bool) -> tuple[list[Sent], bool]:
+    def _split(self, body: bytes, entrance: Entrance) -> tuple[list[Sent], bool]:
+        """Return the items, and whether they came in Elasticsearch's dialect."""
         limits = self._settings.limits
         if entrance.name == "cef":
-            return _cef_items(body, limits), False
-        if elastic:
-            bulk = split_bulk(body, limits)
-            return bulk.items, bulk.actions
+            return split_cef(body, limits), False
+        if entrance.name == "bulk":
+            return split_bulk(body, limits)
         return split(body, limits), False
 
-    def _accept(
-        self,
-        sent: list[Sent],
-        origin: Origin,
-        policy: EntrancePolicy,
-        entrance: Entrance,
-        elastic: bool,
-    ) -> Answer:
-        """Put the good items into the queue, and the refused ones to be kept as dead letters."""
+    def _put(
+        self, sent: Sequence[Sent], origin: Origin, policy: EntrancePolicy
+    ) -> list[tuple[str, bool] | None]:
+        """Put the good items into the queue, and the refused ones to be kept as dead letters.
+
+        :returns: for each item its id and whether it is a repeat; None where it was refused.
+        """
         received_us = now_us()
-        ids = new_ids(received_us, len(sent))
-        items = [
-            Item(item_id, received_us, _origin_of(one, origin), one.raw, one.sender_id, one.refusal)
-            for item_id, one in zip(ids, sent, strict=True)
-            if one.refusal is None or (policy.keep_rejected and one.raw)
-        ]
-        result = self._queue.put(items)
-        given = dict(zip((item.id for item in items), result.ids, strict=True))
-        final = [
-            given.get(item_id) if one.refusal is None else None
-            for item_id, one in zip(ids, sent, strict=True)
-        ]
-        repeated = [known is not None and known != item_id for item_id, known in zip(ids, final, strict=True)]
-        rejected = sum(one.refusal is not None for one in sent)
-        self.counters[f"{entrance.name}.accepted"] += len(sent) - rejected
-        self.counters[f"{entrance.name}.rejected"] += rejected
-        self.counters[f"{entrance.name}.duplicates"] += sum(repeated)
-        if elastic:
-            return _elastic_answer(sent, final, repeated, entrance)
-        return _answer(sent, final, sum(repeated), policy)
+        items = []
+        kept: list[bool] = []
+        for item_id, one in zip(new_ids(received_us, len(sent)), sent, strict=True):
+            good = one.refusal is None
+            kept.append(good or (policy.keep_rejected and bool(one.raw)))
+            if kept[-1]:
+                # A refused item's id is not taken: the sender may send it again, put right, under the same.
+                sender_id = one.sender_id if good else None
+                items.append(Item(item_id, received_us, _of(one, origin), one.raw, sender_id, one.refusal))
+        given = self._queue.put(items).ids if items else ()
+        results = iter(zip(items, given, strict=True))
+        outcome: list[tuple[str, bool] | None] = []
+        for one, was_kept in zip(sent, kept, strict=True):
+            item, known = next(results) if was_kept else (None, "")
+            outcome.append((known, item.id != known) if item is not None and one.refusal is None else None)
+        return outcome
+
+    def _count(
+        self,
+        entrance: Entrance,
+        sent: Sequence[Sent],
+        ids: Sequence[tuple[str, bool] | None],
+        size_bytes: int,
+    ) -> None:
+        numbers = Counter(f"rejected.{one.refusal[0]}" for one in sent if one.refusal is not None)
+        accepted = sum(one is not None for one in ids)
+        numbers.update(
+            requests=1, accepted=accepted, rejected=len(sent) - accepted, bytes=size_bytes,
+            duplicates=sum(one is not None and one[1] for one in ids),
+        )  # fmt: skip
+        self.counts.add(entrance.name, numbers)
 
     def _refuse(
         self,
@@ -129,45 +166,26 @@ class Ingest:
         entrance: Entrance,
         policy: EntrancePolicy,
         environ: Mapping[str, Any],
+        *,
         elastic: bool,
     ) -> Answer:
         """Answer a request of which nothing was accepted; keep what could not be read as a dead letter."""
-        self.counters[f"{entrance.name}.refused.{error.code}"] += 1
-        if error.raw and policy.keep_rejected:
-            received_us = now_us()
-            origin = Origin(
-                entrance.name, "http", endpoint=entrance.endpoint, peer=environ.get("REMOTE_ADDR")
-            )
-            raw = error.raw[: self._settings.limits.item_bytes]
-            letter = Item(
-                new_ids(received_us, 1)[0], received_us, origin, raw, refusal=(error.code, error.reason)
-            )
+        kept = bool(error.raw) and policy.keep_rejected
+        if kept:
+            sent = Sent(error.raw[: self._settings.limits.item_bytes], (error.code, error.reason))
             try:
-                self._queue.put([letter])
+                self._put([sent], _origin(environ, entrance, None), policy)
             except QueueError as full:
-                return self._hold_back(full, entrance, elastic)
-        status = error.status
-        if status == 400 and policy.partial_status == 200 and not elastic:
-            status = 200  # a shipper would send the same again for ever, or drop what comes after it
-        headers = _retry(error.retry_after_s)
-        if error.status == 401:
-            headers = [("WWW-Authenticate", "Bearer"), *headers]
+                return _hold_back(environ, 429, "queue-full", str(full), full.retry_after_s, elastic=elastic)
+        headers = [("WWW-Authenticate", "Bearer")] if error.status == 401 else []
+        if kept and policy.partial_status == 200:
+            # A shipper would send the same again for ever, or drop what comes after it.
+            return Answer(200, _refusal_body(error), [PRODUCT] if elastic else headers)
         if elastic:
-            return _elastic_error(error.status, error.code, error.reason, headers)
-        problem = {"index": 0, "code": error.code, "reason": error.reason}
-        body = {"accepted": 0, "rejected": 1, "ids": [None], "errors": [problem]}
-        return Answer(status, orjson.dumps(body), headers)
-
-    def _hold_back(self, error: QueueError, entrance: Entrance, elastic: bool) -> Answer:
-        """Answer that nothing was accepted and when to come back."""
-        full = isinstance(error, QueueFullError)
-        status, code = (429, "queue-full") if full else (503, "queue-unavailable")
-        self.counters[f"{entrance.name}.held_back"] += 1
-        headers = _retry(error.retry_after_s)
-        if elastic:
-            return _elastic_error(status, code, str(error), headers)
-        body = {"accepted": 0, "rejected": 0, "ids": [], "errors": [{"code": code, "reason": str(error)}]}
-        return Answer(status, orjson.dumps(body), headers)
+            return Answer(
+                error.status, bulk_error(error.status, error.code, error.reason), [PRODUCT, *headers]
+            )
+        return Answer(error.status, _refusal_body(error), headers)
 
     def status(self, *, ready: bool) -> Answer:
         """Return whether the service is alive; with ``ready``, whether it would take events now."""
@@ -175,7 +193,7 @@ class Ingest:
             depth = self._queue.depth()
         except QueueError as error:
             body = {"status": "unavailable", "service": "mozdef", "reason": str(error)}
-            return Answer(503, orjson.dumps(body), _retry(error.retry_after_s))
+            return Answer(503, orjson.dumps(body), [("Retry-After", str(math.ceil(error.retry_after_s)))])
         full = depth.size_bytes >= depth.limit_bytes
         oldest = depth.oldest_us
         queue = {
@@ -188,87 +206,83 @@ class Ingest:
         return Answer(503 if ready and full else 200, orjson.dumps(answer))
 
 
-def _origin_of(sent: Sent, origin: Origin) -> Origin:
+def _origin(environ: Mapping[str, Any], entrance: Entrance, label: str | None) -> Origin:
+    return Origin(
+        name=entrance.name,
+        kind="http",
+        decoder="cef" if entrance.name == "cef" else "json",
+        endpoint=entrance.endpoint,
+        index=entrance.index,
+        peer=environ.get("REMOTE_ADDR") or None,
+        token=label,
+    )
+
+
+def _of(sent: Sent, origin: Origin) -> Origin:
+    """Return an item's origin, which names the index that its action names."""
     index = sent.action[1].get("_index") if sent.action is not None else None
-    if not isinstance(index, str) or index == origin.index:
-        return origin
-    return Origin(origin.name, origin.kind, origin.decoder, origin.endpoint, index, origin.peer, origin.token)
+    return origin if not isinstance(index, str) or index == origin.index else replace(origin, index=index)
 
 
-def _cef_items(body: bytes, limits: Any) -> list[Sent]:
-    """Return the items of a CEF body: a line each, in CEF, LEEF or JSON."""
-    lines = [line.strip() for line in body.splitlines() if line.strip()]
-    if not lines:
-        raise RefusalError(400, "empty-body", "the body is empty; send CEF or LEEF lines, or JSON objects")
-    if lines[0][:1] in (b"{", b"["):
-        return split(body, limits)
-    items = []
-    for line in lines:
-        try:
-            cef.decode(line)
-        except InvalidItemError as error:
-            items.append(Sent(line, refusal=(error.code, error.reason)))
-        else:
-            items.append(read_item(line, limits) if line[:1] == b"{" else Sent(line))
-    return items
+def _hold_back(
+    environ: Mapping[str, Any],
+    status: int,
+    code: str,
+    reason: str,
+    retry_after_s: float | None,
+    *,
+    elastic: bool,
+) -> Answer:
+    """Answer that nothing was accepted and when to come back.
+
+    rsyslog's omelasticsearch, which names no User-Agent, gives a batch up that is answered with 429 or 503, but
+    keeps it and tries again when the connection breaks.
+    """
+    headers = [("Retry-After", str(max(1, math.ceil(retry_after_s or 1))))]
+    if elastic:
+        broken = not environ.get("HTTP_USER_AGENT")
+        return Answer(status, bulk_error(status, code, reason), [PRODUCT, *headers], broken)
+    body = {"accepted": 0, "rejected": 0, "ids": [], "errors": [{"code": code, "reason": reason}]}
+    return Answer(status, orjson.dumps(body), headers)
 
 
-def _answer(sent: list[Sent], ids: list[str | None], duplicates: int, policy: EntrancePolicy) -> Answer:
+def _refusal_body(error: RefusalError) -> bytes:
+    problem = {"index": 0, "code": error.code, "reason": error.reason}
+    return orjson.dumps({"accepted": 0, "rejected": 1, "ids": [None], "errors": [problem]})
+
+
+def _answer(
+    sent: Sequence[Sent],
+    outcome: Sequence[tuple[str, bool] | None],
+    policy: EntrancePolicy,
+    entrance: Entrance,
+    *,
+    elastic: bool,
+) -> Answer:
+    ids = [None if one is None else one[0] for one in outcome]
+    repeated = [one is not None and one[1] for one in outcome]
+    if elastic:
+        return Answer(200, bulk_answer(sent, ids, repeated, entrance.index), [PRODUCT])
     errors = [
-        {"index": index, "code": one.refusal[0], "reason": f"item {index}: {one.refusal[1]}"}
+        {"index": index, "code": one.refusal[0], "reason": _about(index, one.refusal[1])}
         for index, one in enumerate(sent)
         if one.refusal is not None
     ]
     body: dict[str, Any] = {"accepted": len(sent) - len(errors), "rejected": len(errors), "ids": ids}
-    if duplicates:
-        body["duplicates"] = duplicates
-    if errors:
-        body["errors"] = errors
-    large = errors and all(error["code"] == "too-large" for error in errors)
-    status = (
-        200 if not errors else policy.partial_status if not large or policy.partial_status == 200 else 413
+    if any(repeated):
+        body["duplicates"] = sum(repeated)
+    if not errors:
+        return Answer(200, orjson.dumps(body))
+    body["errors"] = errors
+    only_large = policy.partial_status == 400 and all(error["code"] == "too-large" for error in errors)
+    return Answer(413 if only_large else policy.partial_status, orjson.dumps(body))
+
+
+def _about(index: int, reason: str) -> str:
+    """Let a reason name the item that it is about."""
+    subject = "the item "
+    return (
+        f"item {index} {reason.removeprefix(subject)}"
+        if reason.startswith(subject)
+        else f"item {index}: {reason}"
     )
-    return Answer(status, orjson.dumps(body))
-
-
-def _retry(after_s: float | None) -> list[tuple[str, str]]:
-    return [] if after_s is None else [("Retry-After", str(max(1, math.ceil(after_s))))]
-
-
-def _elastic_answer(
-    sent: list[Sent], ids: list[str | None], repeated: list[bool], entrance: Entrance
-) -> Answer:
-    """Answer in Elasticsearch's form, so that its clients know of each item what became of it."""
-    items = []
-    for one, event_id, repeat in zip(sent, ids, repeated, strict=True):
-        name, meta = one.action or ("index", {})
-        place = {"_index": meta.get("_index", entrance.index or "events"), "_id": one.sender_id or event_id}
-        if one.refusal is not None:
-            code, reason = one.refusal
-            status = 413 if code == "too-large" else 400
-            items.append({name: {**place, "status": status, "error": {"type": code, "reason": reason}}})
-        else:
-            result = {"result": "updated", "status": 200} if repeat else {"result": "created", "status": 201}
-            shards = {"total": 1, "successful": 1, "failed": 0}
-            items.append(
-                {
-                    name: {
-                        **place,
-                        "_version": 1,
-                        "_shards": shards,
-                        "_seq_no": 0,
-                        "_primary_term": 1,
-                        **result,
-                    }
-                }
-            )
-    body = {"took": 0, "errors": any(one.refusal is not None for one in sent), "items": items}
-    return Answer(200, orjson.dumps(body), [PRODUCT])
-
-
-def _elastic_error(status: int, code: str, reason: str, headers: Sequence[tuple[str, str]]) -> Answer:
-    body = {
-        "error": {"type": code, "reason": reason, "root_cause": [{"type": code, "reason": reason}]},
-        "status": status,
-    }
-    return Answer(status, orjson.dumps(body), [PRODUCT, *headers])

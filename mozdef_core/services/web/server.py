@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import socket
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_OPEN_FILES = 16_384
+
 
 def run(config: Config, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM; every request that was accepted is answered before it returns.
 
     :raises ConfigError: the address cannot be listened on.
     """
-    from granian.constants import Interfaces
+    from granian.constants import Interfaces, SSLProtocols
     from granian.server.mp import MPServer
     from granian.server.mt import MTServer
 
@@ -44,6 +46,7 @@ def run(config: Config, ready: Callable[[], None]) -> None:
         tls = {
             "ssl_cert": config.resolve(config.web.tls_certificate),
             "ssl_key": config.resolve(config.web.tls_key),
+            "ssl_protocol_min": SSLProtocols.tls12,
         }
     granian = server(
         "mozdef",
@@ -52,7 +55,7 @@ def run(config: Config, ready: Callable[[], None]) -> None:
         interface=Interfaces.WSGI,
         workers=config.web.workers,
         blocking_threads=config.web.threads,
-        backpressure=2 * config.web.threads,
+        backpressure=_most_connections(config.web.threads),
         websockets=False,
         log_enabled=False,
         respawn_failed_workers=True,
@@ -79,6 +82,20 @@ def _check_address(config: Config) -> None:
         raise ConfigError([reason]) from None
 
 
+def _most_connections(threads: int) -> int:
+    """Return how many connections a process holds at a time, after raising its limit of open files.
+
+    Granian's back-pressure counts connections, not requests: a shipper keeps its own open while it has nothing to
+    send, and with as few as there are threads the next one would never be served.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return max(2 * threads, min(wanted, soft) // 2)
+
+
 def _load(config: Config, *_: Any) -> Any:
     """Make the application, in the process that serves it: its connections must not be shared."""
     from mozdef_core.services.web.app import build_app
@@ -86,22 +103,23 @@ def _load(config: Config, *_: Any) -> Any:
 
     book = compose.open_book(config)
     ingest = Ingest(compose.open_queue(config), web_settings(config), partial(_verify, book))
-    Heartbeat(book, "web", partial(_snapshot, ingest.counters)).__enter__()
+    Heartbeat(book, "web", lambda: {"requests": ingest.counts.snapshot()}).__enter__()
     return build_app(ingest)
 
 
-def _snapshot(counters: Counter[str]) -> Mapping[str, Any]:
-    return {"requests": dict(counters)}
-
-
 def _verify(book: SqlBook, secret: str, scope: str) -> str | None:
-    """Look a token up; while the database is away no token is known, and the sender is told to come back."""
+    """Look a token up; while the database is away no token is known, and the sender is told to come back.
+
+    :raises PermissionError: it is a token, but not for this scope.
+    """
     from mozdef_core.casework import tokens
     from mozdef_core.services.web.policy import RefusalError
 
     try:
         with book.database.read() as session:
             token = tokens.verify(session, secret, scope)
+            if token is None and any(tokens.verify(session, secret, other) for other in tokens.SCOPES):
+                raise PermissionError(scope)
         if token is not None:
             with book.database.write() as session:
                 tokens.note_use(session, token.id)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+import itertools
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
 
 from mozdef_core.errors import InvalidItemError
-from mozdef_core.normalise import depth_of, parse_json
-from mozdef_core.services.web.policy import Limits, RefusalError
+from mozdef_core.normalise import cef, depth_of, parse_json
+from mozdef_core.services.web.cutting import Cutter
+from mozdef_core.services.web.policy import MEBIBYTE, Limits, RefusalError
 
-_BLANK: Final = re.compile(r"[ \t\r\n,]*")
-_LONG_NUMBER: Final = re.compile(rb"\d{19}")
-_KEY_END: Final = re.compile(rb'"\s*:')
-_DECODER: Final = json.JSONDecoder(strict=False)
-ACTIONS: Final = frozenset({"index", "create", "update", "delete"})
+LINE: Final = re.compile(rb"\S[^\n]*")
+"""A line that is not blank, from its first character on; the blank ones are passed over at no cost."""
+_BOM: Final = b"\xef\xbb\xbf"
+_WHOLE_BYTES: Final = 4 * MEBIBYTE
+"""Larger arrays are cut piece by piece: parsed as a whole they take twenty times their size."""
+_ID_LENGTH: Final = 512
 
 
 @dataclass(slots=True)
@@ -26,24 +29,15 @@ class Sent:
     """One item of a request.
 
     :param raw: its bytes.
-    :param value: what they hold, where that is an object.
-    :param refusal: code and reason when it cannot be accepted.
+    :param refusal: code and reason when it cannot be accepted; the reason's subject is "the item".
     :param sender_id: what its sender calls it, if anything.
     :param action: the bulk action that it came under, with its metadata.
     """
 
     raw: bytes
-    value: dict[str, Any] | None = None
     refusal: tuple[str, str] | None = None
     sender_id: str | None = None
-    action: tuple[str, Mapping[str, Any]] | None = field(default=None)
-
-
-class Bulk(NamedTuple):
-    """The items of a bulk request, and whether it spoke in action lines."""
-
-    items: list[Sent]
-    actions: bool
+    action: tuple[str, Mapping[str, Any]] | None = None
 
 
 def split(body: bytes, limits: Limits) -> list[Sent]:
@@ -51,100 +45,89 @@ def split(body: bytes, limits: Limits) -> list[Sent]:
 
     :raises RefusalError: nothing of it can be read, or there are too many items.
     """
-    stripped = body.strip(b" \t\r\n")
-    if not stripped:
-        raise RefusalError(
-            400, "empty-body", "the body is empty; send a JSON object, an array, or one object a line"
-        )
-    items = _array(stripped, limits) if stripped[:1] == b"[" else _sequence(stripped, limits)
-    if len(items) > limits.items:
-        raise RefusalError(
-            413, "too-large", f"{len(items)} items in one request; at most {limits.items} are allowed"
-        )
+    stripped = strip(body)
+    items = collect(_array(stripped, limits) if stripped[:1] == b"[" else _sequence(stripped, limits), limits)
     if len(items) == 1 and items[0].refusal is not None and items[0].refusal[0] == "invalid-json":
         raise RefusalError(400, *items[0].refusal, raw=body)
     return items
 
 
-def split_bulk(body: bytes, limits: Limits) -> Bulk:
-    """Return the items of a bulk body: action and document lines as Elasticsearch's clients send them, or as above.
+def split_cef(body: bytes, limits: Limits) -> list[Sent]:
+    """Return the items of a CEF body: a line each, in CEF, LEEF or JSON; or JSON as :func:`split` takes it.
 
-    A line is an action only where one is due, and only if it is an object with one of the four action names as its
-    only member, whose value is an object.
-
-    :raises RefusalError: as :func:`split`.
+    :raises RefusalError: nothing of it can be read, or there are too many items.
     """
-    stripped = body.strip(b" \t\r\n")
-    if stripped[:1] == b"[":
-        return Bulk(split(body, limits), actions=False)
-    items: list[Sent] = []
-    actions = False
-    action: tuple[str, Mapping[str, Any]] | None = None
-    for line in _lines(stripped):
-        sent = read_item(line, limits)
-        if action is None and (found := _action(sent)) is not None:
-            actions = True
-            if found[0] == "delete":
-                items.append(_refused_action(line, found))
-            else:
-                action = found
-            continue
-        if action is not None:
-            if action[0] == "update":
-                sent = _refused_action(line, action)
-            sent.action = action
-            if action[1].get("_id") is not None:
-                sent.sender_id = str(action[1]["_id"])
-            action = None
-        items.append(sent)
-    if action is not None:
-        items.append(Sent(b"", refusal=("invalid-json", "the last action has no document"), action=action))
-    if not items:
-        raise RefusalError(400, "empty-body", "the body is empty; send action and document lines")
-    if len(items) > limits.items:
+    stripped = strip(body)
+    if stripped[:1] in (b"{", b"["):
+        return split(body, limits)
+    return collect((_cef_line(line, limits) for line in lines(stripped)), limits)
+
+
+def strip(body: bytes) -> bytes:
+    """Return a body without what may stand around it: blanks, and a byte order mark.
+
+    :raises RefusalError: nothing is left.
+    """
+    stripped = body.removeprefix(_BOM).strip()
+    if not stripped:
         raise RefusalError(
-            413, "too-large", f"{len(items)} items in one request; at most {limits.items} are allowed"
+            400, "empty-body", "the body is empty; send a JSON object, an array, or one object a line"
         )
-    return Bulk(items, actions)
+    return stripped
 
 
-def _action(sent: Sent) -> tuple[str, Mapping[str, Any]] | None:
-    value = sent.value
-    if value is None or len(value) != 1:
-        return None
-    ((name, body),) = value.items()
-    return (name, body) if name in ACTIONS and isinstance(body, dict) else None
+def collect(items: Iterable[Sent], limits: Limits) -> list[Sent]:
+    """Return the items, of which no more are made than are allowed.
+
+    :raises RefusalError: there are too many.
+    """
+    found = list(itertools.islice(items, limits.items + 1))
+    if len(found) > limits.items:
+        raise _too_many(limits)
+    return found
 
 
-def _refused_action(line: bytes, action: tuple[str, Mapping[str, Any]]) -> Sent:
-    reason = f"the action {action[0]!r} is not supported: events are never changed; use 'index' or 'create'"
-    return Sent(line, refusal=("unsupported-action", reason), action=action)
+def _too_many(limits: Limits) -> RefusalError:
+    return RefusalError(413, "too-large", f"more than {limits.items} items in one request, the limit")
+
+
+def lines(body: bytes) -> Iterator[bytes]:
+    """Yield the lines of a body that are not blank, without the blanks around them."""
+    for line in LINE.finditer(body):
+        yield line[0].rstrip()
 
 
 def read_item(raw: bytes, limits: Limits) -> Sent:
-    """Return one item, checked as far as it must be understood before it is accepted."""
+    """Return one item, checked as far as it must be understood before it is accepted; a typical one takes 2 us."""
     if len(raw) > limits.item_bytes:
         reason = f"the item has {len(raw)} bytes, {limits.item_bytes} are allowed"
-        return Sent(raw[: limits.item_bytes], refusal=("too-large", reason))
+        return Sent(raw[: limits.item_bytes], ("too-large", reason))
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         try:
             value = parse_json(raw)  # bytes that are no UTF-8, and a message with line and column
         except InvalidItemError as error:
-            return Sent(raw, refusal=(error.code, error.reason))
+            return Sent(raw, (error.code, error.reason))
     return _checked(raw, value, limits)
 
 
 def _checked(raw: bytes, value: object, limits: Limits) -> Sent:
     if not isinstance(value, dict):
-        return Sent(raw, refusal=("not-an-object", f"the item is {_kind(value)}, an object is required"))
+        return Sent(raw, ("not-an-object", f"the item is {_kind(value)}, an object is required"))
     if raw.count(b"{") + raw.count(b"[") > limits.depth and depth_of(value) > limits.depth:
-        return Sent(raw, refusal=("too-deep", f"the item is nested deeper than {limits.depth} levels"))
-    sender_id = value.get("event_id")
-    return Sent(
-        raw, value, sender_id=str(sender_id) if isinstance(sender_id, str | int) and sender_id else None
-    )
+        return Sent(raw, ("too-deep", f"the item is nested deeper than {limits.depth} levels"))
+    return Sent(raw, None, sender_id_of(value.get("event_id")))
+
+
+def sender_id_of(value: object) -> str | None:
+    """Return what a sender calls an item, where that is a text or a number; a long one is kept as its hash."""
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        return None
+    text = str(value)
+    if len(text) <= _ID_LENGTH:
+        return text
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _kind(value: object) -> str:
@@ -152,92 +135,77 @@ def _kind(value: object) -> str:
     return kinds.get(type(value), "null")
 
 
-def _lines(body: bytes) -> Iterator[bytes]:
-    for line in body.split(b"\n"):
-        stripped = line.strip(b" \t\r")
-        if stripped:
-            yield stripped
-
-
-def _array(body: bytes, limits: Limits) -> list[Sent]:
+def _cef_line(line: bytes, limits: Limits) -> Sent:
+    if len(line) > limits.item_bytes or line[:1] == b"{":
+        return read_item(line, limits)
     try:
-        values = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return _slices(body, limits)
-    if _exact(body, values):
-        items = []
-        for value in values:
-            raw = orjson.dumps(value)
-            sent = _checked(raw, value, limits)
-            if len(raw) > limits.item_bytes:
-                sent = read_item(raw, limits)
-            items.append(sent)
-        return items
-    return _slices(body, limits)
+        cef.decode(line)
+    except InvalidItemError as error:
+        return Sent(line, (error.code, error.reason))
+    return Sent(line)
 
 
-def _exact(body: bytes, values: Any) -> bool:
-    """Return whether nothing of the body was lost in parsing: no repeated key, no integer beyond 64 bits."""
-    if _LONG_NUMBER.search(body) is not None:
-        return False
-    keys, level = 0, [values]
-    while level:
-        below: list[Any] = []
-        for node in level:
-            if isinstance(node, dict):
-                keys += len(node)
-                below.extend(child for child in node.values() if isinstance(child, dict | list))
-            else:
-                below.extend(child for child in node if isinstance(child, dict | list))
-        level = below
-    return len(_KEY_END.findall(body)) <= keys
-
-
-def _sequence(body: bytes, limits: Limits) -> list[Sent]:
-    """Return objects that stand one after the other: a line each, spread over lines, or without a separator."""
-    if body[:1] == b"{":
+def _array(body: bytes, limits: Limits) -> Iterator[Sent]:
+    """Yield the elements of an array, exactly as they were sent."""
+    if len(body) <= _WHOLE_BYTES:
         try:
-            value = orjson.loads(body)
+            values = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            values = None
+        if isinstance(values, list):
+            if len(values) > limits.items:
+                raise _too_many(limits)
+            pieces = _compact(body, values)
+            if pieces is not None:
+                return (
+                    _checked(raw, value, limits) if len(raw) <= limits.item_bytes else read_item(raw, limits)
+                    for raw, value in zip(pieces, values, strict=True)
+                )
+    return _cut(body, 0, limits)
+
+
+def _compact(body: bytes, values: list[Any]) -> list[bytes] | None:
+    """Return the bytes of each element of an array whose elements are written as orjson would write them.
+
+    What is equal byte for byte has lost nothing, neither a repeated key nor a digit. None when one is not.
+    """
+    pieces = []
+    position = 1
+    for value in values:
+        try:
+            raw = orjson.dumps(value)
+        except TypeError:  # nested deeper than it writes
+            return None
+        while body[position] <= 32:
+            position += 1
+        if not body.startswith(raw, position):
+            return None
+        pieces.append(raw)
+        position += len(raw)
+        while body[position] <= 32:
+            position += 1
+        position += 1  # the comma, or the end: the whole is known to be an array
+    return pieces
+
+
+def _sequence(body: bytes, limits: Limits) -> Iterator[Sent]:
+    """Yield objects that stand one after the other: a line each, spread over lines, or without a separator."""
+    if len(body) <= limits.item_bytes and b"\n" in body:
+        try:
+            value = orjson.loads(body)  # one object over several lines
         except orjson.JSONDecodeError:
             pass
         else:
-            return [
-                read_item(body, limits) if len(body) > limits.item_bytes else _checked(body, value, limits)
-            ]
-    lines = [read_item(line, limits) for line in _lines(body)]
-    if all(sent.refusal is None or sent.refusal[0] != "invalid-json" for sent in lines):
-        return lines
-    if body[:1] != b"{":
-        return lines
-    return _slices(body, limits)
+            yield _checked(body, value, limits)
+            return
+    for line in LINE.finditer(body):
+        sent = read_item(line[0].rstrip(), limits)
+        if sent.refusal is not None and sent.refusal[0] == "invalid-json":
+            yield from _cut(body, line.start(), limits)
+            return
+        yield sent
 
 
-def _slices(body: bytes, limits: Limits) -> list[Sent]:
-    """Cut a body at the ends of its values, exactly as they were sent; go on at the next line after nonsense."""
-    text = body.decode("utf-8", "surrogateescape")
-    position, end = (1, len(text) - 1) if text[:1] == "[" else (0, len(text))
-    if text[:1] == "[" and text[-1:] != "]":
-        end = len(text)
-    items: list[Sent] = []
-    while True:
-        position = _BLANK.match(text, position).end()  # type: ignore[union-attr]  # it matches nothing, too
-        if position >= end or len(items) > limits.items:
-            return items
-        try:
-            _, stop = _DECODER.raw_decode(text, position)
-        except RecursionError:
-            reason = f"nested deeper than {limits.depth} levels"
-            items.append(Sent(_bytes(text[position:]), refusal=("too-deep", reason)))
-            return items
-        except json.JSONDecodeError as error:
-            reason = f"line {error.lineno}, column {error.colno}: {error.msg}"
-            line_end = text.find("\n", max(error.pos, position))
-            stop = end if line_end < 0 else line_end
-            items.append(Sent(_bytes(text[position:stop]), refusal=("invalid-json", reason)))
-        else:
-            items.append(read_item(_bytes(text[position:stop]), limits))
-        position = stop
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
+def _cut(body: bytes, start: int, limits: Limits) -> Iterator[Sent]:
+    for raw, problem in Cutter(body, start, limits.item_bytes):
+        yield read_item(raw, limits) if problem is None else Sent(raw, problem)
