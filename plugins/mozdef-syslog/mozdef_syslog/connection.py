@@ -39,13 +39,10 @@ class Connection:
             self.socket = self._secure
         self._greeting = context is not None
 
-    def wants_write(self) -> bool:
-        """Whether the TLS handshake waits until something can be sent."""
-        if not (self._greeting and self._secure):
-            return False
-        return self._blocked_on_write
-
-    _blocked_on_write = False
+    @property
+    def greeting(self) -> bool:
+        """Whether the TLS handshake is still under way."""
+        return self._greeting
 
     def read(self) -> list[bytes]:
         """Return the messages that are complete with what can be read now, at most some 512 KiB.
@@ -83,13 +80,9 @@ class Connection:
         """Go on with the TLS handshake; return whether it is done. A failed one ends the connection."""
         if self._secure is None:
             return True
-        self._blocked_on_write = False
         try:
             self._secure.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        except ssl.SSLWantWriteError:
-            self._blocked_on_write = True
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except OSError:
             self.ended = True

@@ -14,6 +14,7 @@ from mozdef_syslog.settings import SyslogOptions
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CLEAN_ON_CLOSE = struct.pack("ii", 0, 0)
+BACKLOG = 256
 _SO_RCVBUFFORCE = 33  # <asm-generic/socket.h>; beyond net.core.rmem_max, for the superuser only
 _SO_MEMINFO = 55  # <asm-generic/socket.h>: nine numbers, the last of which counts dropped datagrams
 _MEMINFO_BYTES = 36
@@ -90,7 +91,7 @@ def _open(
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         opened.bind(target)
         if kind != "udp":
-            opened.listen(256)
+            opened.listen(BACKLOG)
     except OSError as error:
         opened.close()
         raise OSError(error.errno, f"{kind} {address}: {error.strerror}") from error
@@ -112,6 +113,8 @@ def _make_context(options: SyslogOptions) -> ssl.SSLContext:
         raise OSError("tls: no certificate is configured")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Many senders end TCP without ending TLS first. What they sent counts, and they too are told that it is stored.
+    context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
     try:
         context.load_cert_chain(options.certificate, options.key, password=_refuse_passphrase)
     except OSError as error:

@@ -16,7 +16,7 @@ _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _ZONE = r"(?:UTC|GMT|[ECMP][SD]T|CES?T|EES?T|WES?T|BST|MSK|JST|IST|AE[SD]T)"
 _TIME = re.compile(
     r"(?:(?:\d{1,10}: ){1,2}(?:([\w.\-]+): )?|([\w.\-]+): (?=[*.]))?[*.]?"
-    rf"((?:\d{{4}} )?{_MONTH} [ 0-3]?\d (?:\d{{4}} )?{_CLOCK}(?: \d{{4}}(?=[ :]))?"
+    rf"((?:\d{{4}} )?{_MONTH} [ 0-3]?\d (?:\d{{4}} )?{_CLOCK}(?: \d{{4}}(?= |: ))?"
     rf"(?: {_ZONE}(?=:)| [+-]\d\d:?\d\d(?=[ :]))?"
     rf"|\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:Z| ?[+-]\d\d:?\d\d| UTC)?)(?:: ?| |\Z)"
 )
@@ -27,7 +27,7 @@ _REPEATED = re.compile(r"(?:last )?message repeated \d+ times")
 _HOST = re.compile(r"([\w.:\-@/%]+)(?: +|\Z)")
 _HOST_COLON = re.compile(r"([\w.\-]+) ?: *(?=%)")
 _CISCO = re.compile(r"%([A-Z0-9_]+(?:-[A-Z0-9_]+)*?)-([0-7])-([A-Z0-9_]+)(?=:)")
-_TAG = re.compile(r"([^\s\[:]+(?::+[^\s\[:]+)*)(?:\[([^\]\s]*)\](?::\s?|\s|\Z)|:(?:\s|\Z))")
+_TAG = re.compile(r'([^\s\[:="{}]+(?::+[^\s\[:="{}]+)*)(?:\[([^\]\s]*)\](?::\s?|\s|\Z)|:(?:\s|\Z))')
 _TAG_TIGHT = re.compile(r"([A-Za-z][\w.\-]{0,31})(?:\[(\d+)\])?:(?![:/])")
 
 
