@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,12 +11,15 @@ from typing import Any, Final
 import bottle
 import orjson
 
-from mozdef_core.services.web.ingest import JSON, PRODUCT, Answer, Entrance, Ingest
+from mozdef_core.services.web.answers import JSON, PRODUCT, Answer, anonymous
+from mozdef_core.services.web.ingest import Entrance, Ingest
 
 log = logging.getLogger(__name__)
 
 ELASTICSEARCH_VERSION: Final = "8.19.0"
 """What is said to Elasticsearch's clients, which adapt to the version of the server."""
+PAUSE_S: Final = 0.5
+"""How long a connection that is broken off is held before."""
 _WRITES: Final = ("POST", "PUT")
 _APPLICATION: Final = r"[\w.-]{1,64}"
 
@@ -78,8 +82,12 @@ def _send(answer: Answer) -> Any:
 
 
 def _broken() -> Iterator[Any]:
-    """Begin a body and stop short of its length: the server then breaks the connection off."""
+    """Begin a body and stop short of its length: the server then breaks the connection off.
+
+    The pause keeps a sender that tries again at once from doing nothing else.
+    """
     yield b" "
+    time.sleep(PAUSE_S)
     yield None
 
 
@@ -102,7 +110,8 @@ def _about() -> Answer:
 
 
 def _health(ingest: Ingest) -> Answer:
-    """Answer rsyslog, which polls this until its receiver is there again."""
+    """Answer rsyslog, which polls this until its receiver is there again and does not look at the status."""
     status = ingest.status(ready=True)
-    color = "green" if status.status == 200 else "red"
-    return Answer(status.status, orjson.dumps({"status": color, "cluster_name": "mozdef"}), [PRODUCT])
+    up = status.status == 200
+    body = orjson.dumps({"status": "green" if up else "red", "cluster_name": "mozdef"})
+    return Answer(status.status, body, [PRODUCT], broken=not up and anonymous(bottle.request.environ))

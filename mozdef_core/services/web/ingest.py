@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
-from mozdef_core.errors import QueueError, QueueFullError
+from mozdef_core.errors import QueueError, QueueFullError, QueueUnavailableError
 from mozdef_core.event import new_ids, now_us
 from mozdef_core.ports import Item, Origin, Queue
 from mozdef_core.services.web.access import Access, Verify
+from mozdef_core.services.web.answers import PRODUCT, Answer, answer_of, hold_back, refusal_body, retry_after
 from mozdef_core.services.web.body import read_body
-from mozdef_core.services.web.bulk import bulk_answer, bulk_error, split_bulk
+from mozdef_core.services.web.bulk import bulk_error, split_bulk
+from mozdef_core.services.web.counts import Counts
 from mozdef_core.services.web.policy import DEFAULT_POLICIES, EntrancePolicy, RefusalError, WebSettings
 from mozdef_core.services.web.split import Sent, split, split_cef
 
-JSON: Final = "application/json"
-PRODUCT: Final = ("X-Elastic-Product", "Elasticsearch")
-"""Elasticsearch's clients talk to nobody who does not say this."""
-
-
-class Answer(NamedTuple):
-    """What is sent back.
-
-    :param broken: break the connection off instead; see :meth:`Request.hold_back`.
-    """
-
-    status: int
-    body: bytes
-    headers: Sequence[tuple[str, str]] = ()
-    broken: bool = False
+_HELD_BACK: Final = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +38,6 @@ class Entrance:
     index: str | None = None
 
 
-class Counts:
-    """What the entrances count; threads share it."""
-
-    def __init__(self) -> None:
-        self._counter: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def add(self, entrance: str, numbers: Mapping[str, int]) -> None:
-        """Add numbers to an entrance's."""
-        with self._lock:
-            for name, number in numbers.items():
-                if number:
-                    self._counter[f"{entrance}.{name}"] += number
-
-    def snapshot(self) -> dict[str, int]:
-        """Return all numbers, such as ``events.accepted``, ``events.bytes`` or ``bulk.rejected.invalid-json``."""
-        with self._lock:
-            return dict(self._counter)
-
-
 class Ingest:
     """Takes events in over HTTP. Threads share it; what it answers 200 for is on stable storage.
 
@@ -82,6 +49,7 @@ class Ingest:
         self._queue = queue
         self._settings = settings
         self._access = Access(settings, verify)
+        self._held: tuple[float, QueueError] | None = None  # until when, on the monotonic clock, and why
         self.counts = Counts()
 
     def take(self, environ: Mapping[str, Any], entrance: Entrance) -> Answer:
@@ -89,27 +57,30 @@ class Ingest:
         policy = self._settings.entrances.get(entrance.name, DEFAULT_POLICIES["events"])
         elastic = entrance.name == "bulk"
         try:
-            label = self._access.label(environ, policy)
-            body = read_body(environ, self._settings.limits.body_bytes)
-            sent, elastic = self._split(body, entrance)
-            self._access.charge(label, len(sent))
-            origin = _origin(environ, entrance, label)
-            ids = self._put(sent, origin, policy)
-            self._count(entrance, sent, ids, len(body))
-            return _answer(sent, ids, policy, entrance, elastic=elastic)
-        except RefusalError as error:
-            self.counts.add(entrance.name, {f"refused.{error.code}": 1})
-            if error.status in (429, 503):
-                return _hold_back(
-                    environ, error.status, error.code, error.reason, error.retry_after_s, elastic=elastic
-                )
-            return self._refuse(error, entrance, policy, environ, elastic=elastic)
+            try:
+                return self._accept(environ, entrance, policy)
+            except RefusalError as error:
+                self.counts.add(entrance.name, {f"refused.{error.code}": 1})
+                if error.status in _HELD_BACK:
+                    return hold_back(
+                        environ, error.status, error.code, error.reason, error.retry_after_s, elastic=elastic
+                    )
+                return self._refuse(error, entrance, policy, environ, elastic=elastic)
         except QueueError as error:
-            status, code = (
-                (429, "queue-full") if isinstance(error, QueueFullError) else (503, "queue-unavailable")
-            )
+            full = isinstance(error, QueueFullError)
+            status, code = (429, "queue-full") if full else (503, "queue-unavailable")
             self.counts.add(entrance.name, {f"refused.{code}": 1})
-            return _hold_back(environ, status, code, str(error), error.retry_after_s, elastic=elastic)
+            self._held = (time.monotonic() + error.retry_after_s, error)
+            return hold_back(environ, status, code, str(error), error.retry_after_s, elastic=elastic)
+
+    def _accept(self, environ: Mapping[str, Any], entrance: Entrance, policy: EntrancePolicy) -> Answer:
+        label = self._access.label(environ, policy)
+        body = read_body(environ, self._settings.limits.body_bytes)
+        sent, elastic = self._split(body, entrance)
+        self._access.charge(label, len(sent))
+        outcome = self._put(sent, _origin(environ, entrance, label), policy)
+        self._count(entrance, sent, outcome, len(body))
+        return answer_of(sent, outcome, policy, entrance.index, elastic=elastic)
 
     def _split(self, body: bytes, entrance: Entrance) -> tuple[list[Sent], bool]:
         """Return the items, and whether they came in Elasticsearch's dialect."""
@@ -149,14 +120,14 @@ class Ingest:
         self,
         entrance: Entrance,
         sent: Sequence[Sent],
-        ids: Sequence[tuple[str, bool] | None],
+        outcome: Sequence[tuple[str, bool] | None],
         size_bytes: int,
     ) -> None:
         numbers = Counter(f"rejected.{one.refusal[0]}" for one in sent if one.refusal is not None)
-        accepted = sum(one is not None for one in ids)
+        accepted = sum(one is not None for one in outcome)
         numbers.update(
             requests=1, accepted=accepted, rejected=len(sent) - accepted, bytes=size_bytes,
-            duplicates=sum(one is not None and one[1] for one in ids),
+            duplicates=sum(one is not None and one[1] for one in outcome),
         )  # fmt: skip
         self.counts.add(entrance.name, numbers)
 
@@ -173,28 +144,29 @@ class Ingest:
         kept = bool(error.raw) and policy.keep_rejected
         if kept:
             sent = Sent(error.raw[: self._settings.limits.item_bytes], (error.code, error.reason))
-            try:
-                self._put([sent], _origin(environ, entrance, None), policy)
-            except QueueError as full:
-                return _hold_back(environ, 429, "queue-full", str(full), full.retry_after_s, elastic=elastic)
+            self._put([sent], _origin(environ, entrance, None), policy)
         headers = [("WWW-Authenticate", "Bearer")] if error.status == 401 else []
         if kept and policy.partial_status == 200:
             # A shipper would send the same again for ever, or drop what comes after it.
-            return Answer(200, _refusal_body(error), [PRODUCT] if elastic else headers)
+            return Answer(200, refusal_body(error), [PRODUCT] if elastic else headers)
         if elastic:
             return Answer(
                 error.status, bulk_error(error.status, error.code, error.reason), [PRODUCT, *headers]
             )
-        return Answer(error.status, _refusal_body(error), headers)
+        return Answer(error.status, refusal_body(error), headers)
 
     def status(self, *, ready: bool) -> Answer:
         """Return whether the service is alive; with ``ready``, whether it would take events now."""
+        held = self._held
+        recent = held is not None and time.monotonic() < held[0]
         try:
+            if recent and held is not None and isinstance(held[1], QueueUnavailableError):
+                raise held[1]
             depth = self._queue.depth()
         except QueueError as error:
             body = {"status": "unavailable", "service": "mozdef", "reason": str(error)}
-            return Answer(503, orjson.dumps(body), [("Retry-After", str(math.ceil(error.retry_after_s)))])
-        full = depth.size_bytes >= depth.limit_bytes
+            return Answer(503, orjson.dumps(body), retry_after(error.retry_after_s))
+        full = recent or depth.size_bytes >= depth.limit_bytes
         oldest = depth.oldest_us
         queue = {
             "items": depth.items,
@@ -202,7 +174,7 @@ class Ingest:
             "limit_bytes": depth.limit_bytes,
             "oldest_s": None if oldest is None else max(0.0, (now_us() - oldest) / 1e6),
         }
-        answer: dict[str, Any] = {"status": "full" if full else "ok", "service": "mozdef", "queue": queue}
+        answer = {"status": "full" if full else "ok", "service": "mozdef", "queue": queue}
         return Answer(503 if ready and full else 200, orjson.dumps(answer))
 
 
@@ -222,67 +194,3 @@ def _of(sent: Sent, origin: Origin) -> Origin:
     """Return an item's origin, which names the index that its action names."""
     index = sent.action[1].get("_index") if sent.action is not None else None
     return origin if not isinstance(index, str) or index == origin.index else replace(origin, index=index)
-
-
-def _hold_back(
-    environ: Mapping[str, Any],
-    status: int,
-    code: str,
-    reason: str,
-    retry_after_s: float | None,
-    *,
-    elastic: bool,
-) -> Answer:
-    """Answer that nothing was accepted and when to come back.
-
-    rsyslog's omelasticsearch, which names no User-Agent, gives a batch up that is answered with 429 or 503, but
-    keeps it and tries again when the connection breaks.
-    """
-    headers = [("Retry-After", str(max(1, math.ceil(retry_after_s or 1))))]
-    if elastic:
-        broken = not environ.get("HTTP_USER_AGENT")
-        return Answer(status, bulk_error(status, code, reason), [PRODUCT, *headers], broken)
-    body = {"accepted": 0, "rejected": 0, "ids": [], "errors": [{"code": code, "reason": reason}]}
-    return Answer(status, orjson.dumps(body), headers)
-
-
-def _refusal_body(error: RefusalError) -> bytes:
-    problem = {"index": 0, "code": error.code, "reason": error.reason}
-    return orjson.dumps({"accepted": 0, "rejected": 1, "ids": [None], "errors": [problem]})
-
-
-def _answer(
-    sent: Sequence[Sent],
-    outcome: Sequence[tuple[str, bool] | None],
-    policy: EntrancePolicy,
-    entrance: Entrance,
-    *,
-    elastic: bool,
-) -> Answer:
-    ids = [None if one is None else one[0] for one in outcome]
-    repeated = [one is not None and one[1] for one in outcome]
-    if elastic:
-        return Answer(200, bulk_answer(sent, ids, repeated, entrance.index), [PRODUCT])
-    errors = [
-        {"index": index, "code": one.refusal[0], "reason": _about(index, one.refusal[1])}
-        for index, one in enumerate(sent)
-        if one.refusal is not None
-    ]
-    body: dict[str, Any] = {"accepted": len(sent) - len(errors), "rejected": len(errors), "ids": ids}
-    if any(repeated):
-        body["duplicates"] = sum(repeated)
-    if not errors:
-        return Answer(200, orjson.dumps(body))
-    body["errors"] = errors
-    only_large = policy.partial_status == 400 and all(error["code"] == "too-large" for error in errors)
-    return Answer(413 if only_large else policy.partial_status, orjson.dumps(body))
-
-
-def _about(index: int, reason: str) -> str:
-    """Let a reason name the item that it is about."""
-    subject = "the item "
-    return (
-        f"item {index} {reason.removeprefix(subject)}"
-        if reason.startswith(subject)
-        else f"item {index}: {reason}"
-    )

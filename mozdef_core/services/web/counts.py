@@ -1,0 +1,27 @@
+"""Counts: how much came in at each entrance, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+
+
+class Counts:
+    """What the entrances count; threads share it."""
+
+    def __init__(self) -> None:
+        self._counter: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def add(self, entrance: str, numbers: Mapping[str, int]) -> None:
+        """Add numbers to an entrance's."""
+        with self._lock:
+            for name, number in numbers.items():
+                if number:
+                    self._counter[f"{entrance}.{name}"] += number
+
+    def snapshot(self) -> dict[str, int]:
+        """Return all numbers, such as ``events.accepted``, ``events.bytes`` or ``bulk.rejected.invalid-json``."""
+        with self._lock:
+            return dict(self._counter)
