@@ -260,7 +260,7 @@ def _written(limits: NumberBounds) -> str | None:
 def _clamped(limit: int | float) -> float:
     if limit >= HUGE:
         return inf
-    return -inf if limit <= -HUGE else float(limit)
+    return -inf if limit <= -HUGE else limit + 0.0
 
 
 def _decimal(limit: float | None) -> str:
