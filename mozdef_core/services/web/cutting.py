@@ -9,11 +9,13 @@ from typing import Final, NamedTuple
 
 # Numbers are not computed: only where a value ends matters here, and a number may have thousands of digits.
 _DECODER: Final = json.JSONDecoder(strict=False, parse_int=len, parse_float=len, parse_constant=len)
-_BETWEEN: Final = re.compile(r"[\s,]*")
+_BETWEEN: Final = re.compile(r"[\s,]*", re.ASCII)
 _NEXT_START: Final = re.compile(r"\n(?=,?[{\[])")
 _NEXT_START_BYTES: Final = re.compile(rb"\n(?=,?[{\[])")
 _LITERAL_LENGTH: Final = 12
 """Longer than any token but strings and numbers: an error closer to the end may come from the end itself."""
+
+_STRIDE: Final = 256 * 1024
 
 
 class Cut(NamedTuple):
@@ -74,10 +76,13 @@ class Cutter:
             between = _BETWEEN.match(self._text, self._position)
             self._position = between.end() if between else self._position
             if self._position >= len(self._text):
-                if self._whole:
-                    return
-                self._move(self._place())
-            elif self._array and self._text[self._position] == "]":
+                if not self._whole:
+                    self._move(self._place())
+                    continue
+                if self._array:
+                    yield Cut(b"", ("invalid-json", "the array has no end"))
+                return
+            if self._array and self._text[self._position] == "]":
                 self._array = False
                 self._position += 1
             else:
@@ -108,6 +113,10 @@ class Cutter:
         if found is not None or self._whole:
             self._position = found.end() if found is not None else len(self._text)
             stretch = _bytes(self._text[start : self._position][: self._most])
+            if (
+                self._position > _STRIDE
+            ):  # each error counts the lines before it, from the window's beginning on
+                self._move(self._place())
         else:
             place = self._place()
             further = _NEXT_START_BYTES.search(self._body, place)

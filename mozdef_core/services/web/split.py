@@ -47,6 +47,8 @@ def split(body: bytes, limits: Limits) -> list[Sent]:
     """
     stripped = strip(body)
     items = collect(_array(stripped, limits) if stripped[:1] == b"[" else _sequence(stripped, limits), limits)
+    if not items and b"".join(stripped.split()) != b"[]":  # an empty array holds nothing and is no mistake
+        raise RefusalError(400, "invalid-json", "line 1, column 1: there is no value", raw=body)
     if len(items) == 1 and items[0].refusal is not None and items[0].refusal[0] == "invalid-json":
         raise RefusalError(400, *items[0].refusal, raw=body)
     return items
@@ -199,9 +201,10 @@ def _sequence(body: bytes, limits: Limits) -> Iterator[Sent]:
             yield _checked(body, value, limits)
             return
     for line in LINE.finditer(body):
-        sent = read_item(line[0].rstrip(), limits)
-        if sent.refusal is not None and sent.refusal[0] == "invalid-json":
-            yield from _cut(body, line.start(), limits)
+        raw = line[0].rstrip()
+        sent = read_item(raw, limits)
+        if len(raw) > limits.item_bytes or (sent.refusal is not None and sent.refusal[0] == "invalid-json"):
+            yield from _cut(body, line.start(), limits)  # it may be several, or the beginning of one
             return
         yield sent
 

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import gzip
+import io
+import tracemalloc
+import zlib
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mozdef_core.services.web.body import read_body
+from mozdef_core.services.web.policy import RefusalError
+
+LIMIT = 100_000
+
+
+def deflated(plain):
+    engine = zlib.compressobj(wbits=-15)
+    return engine.compress(plain) + engine.flush()
+
+
+PACKERS = {
+    "gzip": gzip.compress, "x-gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstandard.compress,
+    "gzip,deflate": zlib.compress, "gzip, deflate": gzip.compress, "identity": bytes, "": bytes, "GZIP": gzip.compress,
+    "deflate, ": deflated,
+}  # fmt: skip
+
+
+class Input:
+    """A body that gives at most so much at a time and knows how much of it was read."""
+
+    def __init__(self, body, most=1_000_000):
+        self._stream = io.BytesIO(body)
+        self._most = most
+        self.read_bytes = 0
+
+    def read(self, size):
+        part = self._stream.read(min(size, self._most))
+        self.read_bytes += len(part)
+        return part
+
+
+def read(body, encoding="", *, chunked=False, most=1_000_000, announced=None, limit=LIMIT):
+    environ = {"wsgi.input": Input(body, most), "HTTP_CONTENT_ENCODING": encoding}
+    if chunked:
+        environ["HTTP_TRANSFER_ENCODING"] = "chunked"
+    else:
+        environ["CONTENT_LENGTH"] = str(len(body) if announced is None else announced)
+    return read_body(environ, limit)
+
+
+def refusal(*arguments, **options):
+    with pytest.raises(RefusalError) as caught:
+        read(*arguments, **options)
+    return caught.value.status, caught.value.code
+
+
+@given(st.binary(max_size=3_000), st.sampled_from(sorted(PACKERS)), st.booleans(), st.integers(1, 999))
+def test_what_was_packed_is_unpacked_however_it_arrives(plain, encoding, chunked, most):
+    assert read(PACKERS[encoding](plain), encoding, chunked=chunked, most=most) == plain
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_several_members_are_one_body(encoding):
+    assert read(PACKERS[encoding](b"one ") + PACKERS[encoding](b"two"), encoding) == b"one two"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd", "deflate, "])
+def test_a_bomb_is_stopped_before_it_takes_memory(encoding):
+    bomb = PACKERS[encoding](b"0" * 50_000_000)
+    tracemalloc.start()
+    assert refusal(bomb, encoding) == (413, "too-large")
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 20_000_000
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+def test_the_limit_itself_is_allowed(encoding):
+    assert len(read(PACKERS[encoding](b"0" * LIMIT), encoding)) == LIMIT
+    assert refusal(PACKERS[encoding](b"0" * (LIMIT + 1)), encoding) == (413, "too-large")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+def test_a_body_that_is_cut_short_is_not_taken_for_a_whole_one(encoding):
+    packed = PACKERS[encoding](b'{"a":1}\n' * 1_000)
+    for end in (3, len(packed) // 2, len(packed) - 2):
+        assert refusal(packed[:end], encoding) == (400, "invalid-encoding")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "zstd"])
+def test_what_was_not_packed_at_all_is_refused(encoding):
+    assert refusal(b'{"a": "plain"}', encoding) == (400, "invalid-encoding")
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip, br", "zstd, gzip", "nonsense"])
+def test_another_encoding_is_refused_with_those_that_are_supported(encoding):
+    with pytest.raises(RefusalError, match="gzip, deflate or zstd") as caught:
+        read(b"x", encoding)
+    assert (caught.value.status, caught.value.code) == (415, "unsupported-encoding")
+
+
+def test_a_large_body_is_refused_by_its_announcement_without_being_kept():
+    tracemalloc.start()
+    assert refusal(b" " * 10_000_000) == (413, "too-large")
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 21_000_000  # the test's own ten million, twice
+
+
+def test_a_large_chunked_body_is_refused_when_the_limit_is_passed():
+    assert refusal(b" " * (LIMIT + 1), chunked=True) == (413, "too-large")
+    assert len(read(b" " * LIMIT, chunked=True)) == LIMIT
+
+
+def test_the_sender_is_heard_out_so_that_it_reads_the_answer():
+    source = Input(b" " * 1_000_000)
+    with pytest.raises(RefusalError):
+        read_body({"wsgi.input": source, "CONTENT_LENGTH": "1000000"}, LIMIT)
+    assert source.read_bytes == 1_000_000
+
+
+def test_a_body_shorter_than_announced_is_refused():
+    assert refusal(b'{"a":1}\n', announced=50) == (400, "incomplete-body")
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "1e3", "²"])
+def test_a_length_that_is_no_number_is_refused(length):
+    with pytest.raises(RefusalError) as caught:
+        read_body({"wsgi.input": Input(b""), "CONTENT_LENGTH": length}, LIMIT)
+    assert (caught.value.status, caught.value.code) == (400, "invalid-length")
+
+
+def test_a_request_without_a_length_has_no_body():
+    assert read_body({"wsgi.input": Input(b"")}, LIMIT) == b""
