@@ -234,14 +234,13 @@ def _register(ordered: Sequence[Plugin]) -> tuple[pluggy.PluginManager, list[str
             continue
         try:
             manager.register(plugin.instance, name=plugin.name)
+            problems[plugin.name].extend(_hook_problems(manager, plugin))
         except pluggy.PluginValidationError as error:
             problems[plugin.name].append(_signature_problem(plugin.name, error))
         except ValueError:
             problems[plugin.name].append(f"{plugin.name}: the same object is registered under two names")
-        except Exception as error:  # noqa: BLE001  # pluggy reads every attribute, properties included
-            problems[plugin.name].append(f"{plugin.name}: an attribute cannot be read: {_line(error)}")
-        else:
-            problems[plugin.name].extend(_hook_problems(manager, plugin))
+        except Exception as error:  # noqa: BLE001  # pluggy compares plugins, and older ones read every attribute
+            problems[plugin.name].append(f"{plugin.name}: cannot be registered: {_line(error)}")
     found = [text for plugin in ordered for text in problems.pop(plugin.name, ())]
     if not found:
         manager.check_pending()

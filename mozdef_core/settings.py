@@ -138,7 +138,7 @@ class WebSettings(Settings):
     max_body_bytes: Size = Field(
         default=32 * 2**20, gt=0, description="largest request body, after decompression"
     )
-    max_items: int = Field(default=100_000, ge=1, description="most items in one request")
+    max_items: int = Field(default=10_000, ge=1, description="most items in one request")
 
     @property
     def host(self) -> str:
