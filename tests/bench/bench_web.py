@@ -24,8 +24,8 @@ import orjson
 
 SENDERS = 2
 EVENT = {
-    "timestamp": "2026-11-24T02:00:00+00:00", "hostname": "web1.lab.example", "processname": "sshd", "processid": "4242",
-    "severity": "INFO", "category": "syslog", "source": "auth", "tags": ["linux", "dmz"],
+    "timestamp": "2026-11-24T02:00:00+00:00", "hostname": "web1.lab.example", "processname": "sshd",
+    "processid": "4242", "severity": "INFO", "category": "syslog", "source": "auth", "tags": ["linux", "dmz"],
     "summary": "Failed password for invalid user bob from 203.0.113.9 port 22 ssh2",
     "details": {"program": "sshd", "sourceipaddress": "203.0.113.9", "username": "bob", "sourceport": 51544},
 }  # fmt: skip
@@ -148,7 +148,7 @@ def measure(pid: int, port: int, form: str, count: int, connections: int, second
     events = requests * count
     print(
         f"{form:<8}{count:>6}{connections:>12}{requests / elapsed_s:>13,.0f}{events / elapsed_s:>13,.0f}"
-        f"{used_s / events * 1e6:>12.1f}{memory_mb(pid):>9.1f}"
+        f"{used_s / events * 1e6:>13.1f}{memory_mb(pid):>9.1f}"
     )
 
 
@@ -163,9 +163,9 @@ def main() -> None:
     try:
         time.sleep(1)
         print(f"idle: {memory_mb(process.pid):.1f} MB (PSS) in {len(processes(process.pid))} process(es)")
-        print(
-            f"{'form':<8}{'events':>6}{'connections':>12}{'requests/s':>13}{'events/s':>13}{'us CPU/event':>13}{'PSS MB':>9}"
-        )
+        heads = ("form", 8), ("events", -6), ("connections", -12), ("requests/s", -13), ("events/s", -13)
+        heads += ("us CPU/event", -13), ("PSS MB", -9)
+        print("".join(name.ljust(width) if width > 0 else name.rjust(-width) for name, width in heads))
         for form, count, connections in (
             ("lines", 1, 2), ("lines", 1, 32), ("array", 500, 2), ("lines", 500, 4), ("bulk", 500, 4),
         ):  # fmt: skip

@@ -11,5 +11,6 @@ done <<'LIST'
 mozdef mozdef-client==1.1
 elasticsearch8 elasticsearch>=8.15,<9
 elasticsearch9 elasticsearch==9.5.1
-opensearch opensearch-py==3.2.0
+opensearch2 opensearch-py>=2.8,<3
+opensearch3 opensearch-py==3.2.0
 LIST
