@@ -179,7 +179,9 @@ class Service:
 
     def search(self, query: str, size: int = 1_000) -> list[dict[str, Any]]:
         """Return the newest events that match."""
-        found: list[dict[str, Any]] = self.cli("search", query, "--since", "3650d", "--size", str(size))["events"]
+        found: list[dict[str, Any]] = self.cli("search", query, "--since", "3650d", "--size", str(size))[
+            "events"
+        ]
         return found
 
     def count(self, query: str = "*") -> int:
@@ -190,7 +192,9 @@ class Service:
         self, path: str, body: bytes, headers: Mapping[str, str] | None = None, timeout_s: float = 30
     ) -> tuple[int, dict[str, Any]]:
         """Post a body and return status and answer."""
-        request = urllib.request.Request(self.url + path, data=body, headers=dict(headers or {}), method="POST")
+        request = urllib.request.Request(
+            self.url + path, data=body, headers=dict(headers or {}), method="POST"
+        )
         try:
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return answer.status, json.loads(answer.read())

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import mozdef_alerts
 import pytest
-from mozdef_core import Severity
-from mozdef_core.detection import Detector
 from mozdef_linux import Linux
 from mozdef_syslog import SyslogInput, SyslogOptions
 
-RULES = sorted(point.value for point in entry_points(group="mozdef.alerts") if point.value.startswith("mozdef_alerts."))
+from mozdef_core import Severity
+from mozdef_core.detection import Detector
+
+RULES = sorted(
+    point.value for point in entry_points(group="mozdef.alerts") if point.value.startswith("mozdef_alerts.")
+)
 
 
 def load(target):
@@ -80,7 +83,12 @@ def test_options_change_the_alert_and_not_what_is_found(make_host):
     _, examples = load(target)
     example = {
         **examples["fires"][0],
-        "options": {"severity": "CRITICAL", "tags_add": ["pager"], "channel": "soc", "url": "https://wiki.example/root"},
+        "options": {
+            "severity": "CRITICAL",
+            "tags_add": ["pager"],
+            "channel": "soc",
+            "url": "https://wiki.example/root",
+        },
     }
     (alert,) = alerts_of(target, example, examples, make_host)
     assert alert.severity is Severity.CRITICAL

@@ -64,10 +64,14 @@ class Senders:
         while not self._stop.is_set():
             numbers = [f"s{batch}n{index}" for index in range(20)]
             batch += 1
-            lines = "".join(f"<134>Nov 24 09:15:02 host chaos: event {number} {FILLER} end\n" for number in numbers)
+            lines = "".join(
+                f"<134>Nov 24 09:15:02 host chaos: event {number} {FILLER} end\n" for number in numbers
+            )
             self.sent.update(numbers)
             try:
-                with socket.create_connection(("127.0.0.1", self.service.syslog_port), timeout=15) as connection:
+                with socket.create_connection(
+                    ("127.0.0.1", self.service.syslog_port), timeout=15
+                ) as connection:
                     connection.sendall(lines.encode())
                     connection.shutdown(socket.SHUT_WR)
                     clean = connection.recv(1) == b""
@@ -159,7 +163,9 @@ def small_disk(tmp_path):
     """A file system of 48 MB."""
     at = tmp_path / "disk"
     at.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(at)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(at)], capture_output=True, check=False
+    )
     if mounted.returncode:
         reason = f"a small file system cannot be mounted: {mounted.stderr.decode().strip()}"
         if os.environ.get("MOZDEF_REQUIRE_SERVICES") == "1":
@@ -191,7 +197,9 @@ def test_a_full_disk_loses_and_doubles_nothing(tmp_path, small_disk):
             filler.unlink()
             after = len(senders.acknowledged)
             print(f"{during} acknowledged on the full disk")
-            assert eventually(lambda: len(senders.acknowledged) > after, 60), service.output()[-3_000:]
+            assert eventually(lambda least=after: len(senders.acknowledged) > least, 60), service.output()[
+                -3_000:
+            ]
         time.sleep(1)
     finally:
         senders.stop()

@@ -19,7 +19,9 @@ BULK = (
     [f"rsyslog/{name}.txt" for name in ("ok", "flip429_then_ok", "partial400_default", "status503", "sink_down_then_up")]
     + [f"clients/{name}.txt" for name in ("es9_product_header", "es9_gzip", "opensearch3", "opensearch3_gzip")]
 )  # fmt: skip
-LINES = [f"syslog-ng/{name}.txt" for name in ("ok", "json_array", "sink_down_then_up")] + ["clients/mozdef_client.txt"]
+LINES = [f"syslog-ng/{name}.txt" for name in ("ok", "json_array", "sink_down_then_up")] + [
+    "clients/mozdef_client.txt"
+]
 
 
 def shippers():
@@ -97,7 +99,12 @@ def service(tmp_path_factory):
 
 
 def summary_of(document):
-    text = document.get("summary") or document.get("message") or document.get("MESSAGE") or document.get("Message")
+    text = (
+        document.get("summary")
+        or document.get("message")
+        or document.get("MESSAGE")
+        or document.get("Message")
+    )
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", "\ufffd", text.replace("\r\n", " ").replace("\n", " ")).strip()
 
 

@@ -93,7 +93,10 @@ def sshd(tmp_path):
 
     def log_in(user, key):
         return subprocess.run(
-            [*common, "-i", str(at / key), f"{user}@127.0.0.1", "true"], capture_output=True, timeout=30, check=False
+            [*common, "-i", str(at / key), f"{user}@127.0.0.1", "true"],
+            capture_output=True,
+            timeout=30,
+            check=False,
         ).returncode
 
     assert eventually(lambda: b"listening" in (at / "log").read_bytes())

@@ -12,7 +12,7 @@ import pytest
 
 from tests.running import Service, eventually
 
-RAISING = '''
+RAISING = """
 from mozdef_core import Options, hookimpl
 class Raising:
     Options = Options
@@ -20,7 +20,7 @@ class Raising:
     @hookimpl
     def on_event(self, event):
         raise RuntimeError("this plugin is broken")
-'''
+"""
 SETUP = """
 [metadata]
 name = mozdef-raising
@@ -69,7 +69,9 @@ def test_serve_says_that_a_port_is_in_use_and_ends(tmp_path):
         one = Service(tmp_path / "web")
         one.config.write_text(one.config.read_text().replace(f":{one.port}", f":{taken.getsockname()[1]}"))
         two = Service(tmp_path / "syslog")
-        two.config.write_text(two.config.read_text().replace(f":{two.syslog_port}", f":{taken.getsockname()[1]}"))
+        two.config.write_text(
+            two.config.read_text().replace(f":{two.syslog_port}", f":{taken.getsockname()[1]}")
+        )
         for made, word in ((one, "web.listen"), (two, "input.syslog")):
             made.spawn()
             assert made.process.wait(30) == 1
@@ -84,7 +86,9 @@ def test_a_full_queue_holds_senders_back_and_is_worked_off(tmp_path):
     try:
         assert eventually(made.ready)
         statuses, accepted = [], 0
-        filler = [json.dumps({"summary": sys.intern(str(number)) * 50, "n": number}) for number in range(4_000)]
+        filler = [
+            json.dumps({"summary": sys.intern(str(number)) * 50, "n": number}) for number in range(4_000)
+        ]
         for _ in range(40):
             status, answer = made.post("/events", "\n".join(filler).encode())
             statuses.append(status)
@@ -111,9 +115,19 @@ def test_a_plugin_that_raises_touches_nothing_else(tmp_path):
     made.start()
     try:
         for number in range(8):
-            made.post("/events", json.dumps({"program": "su", "message": "(to root) ines on pts/1", "n": number}).encode())
-        events = eventually(lambda: (found := made.search("details.originuser:ines")) and len(found) == 8 and found)
-        codes = {note["code"] for event in events for note in event["mozdef"]["problems"] if note.get("plugin") == "raising"}
+            made.post(
+                "/events",
+                json.dumps({"program": "su", "message": "(to root) ines on pts/1", "n": number}).encode(),
+            )
+        events = eventually(
+            lambda: (found := made.search("details.originuser:ines")) and len(found) == 8 and found
+        )
+        codes = {
+            note["code"]
+            for event in events
+            for note in event["mozdef"]["problems"]
+            if note.get("plugin") == "raising"
+        }
         assert "plugin-error" in codes
         troubles = eventually(lambda: [
             trouble for trouble in made.cli("status", check=False)["troubles"] if "raising is suspended" in trouble
@@ -126,7 +140,9 @@ def test_a_plugin_that_raises_touches_nothing_else(tmp_path):
 def test_a_broken_database_switches_the_look_up_off(tmp_path):
     broken = tmp_path / "broken.mmdb"
     broken.write_bytes(b"not a database")
-    made = Service(tmp_path / "mozdef", plugins=["geoip"], tables=f'[plugin.geoip]\ndatabase = "{broken}"\n').start()
+    made = Service(
+        tmp_path / "mozdef", plugins=["geoip"], tables=f'[plugin.geoip]\ndatabase = "{broken}"\n'
+    ).start()
     try:
         made.post("/events", b'{"summary": "x", "src_ip": "81.2.69.160"}')
         assert eventually(lambda: made.count() == 1)

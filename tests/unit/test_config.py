@@ -107,7 +107,12 @@ def test_everything_that_can_be_set_is_read(tmp_path):
     assert config.retention.keep("short") == timedelta(hours=1)
     assert config.retention.keep("audit") is None
     assert config.health.limits().failures == 3
-    assert config.health.limits().calls == {"on_event": 0.1, "enrich": 0.1, "alert_match": 10, "alert_action": 30}
+    assert config.health.limits().calls == {
+        "on_event": 0.1,
+        "enrich": 0.1,
+        "alert_match": 10,
+        "alert_action": 30,
+    }
 
 
 def test_a_retention_class_named_like_a_duration_lasts_that_long():

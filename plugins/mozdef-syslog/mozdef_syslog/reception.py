@@ -16,7 +16,7 @@ from mozdef_syslog.connection import Connection
 from mozdef_syslog.delivery import Delivery
 from mozdef_syslog.framing import Framer
 from mozdef_syslog.settings import SyslogOptions
-from mozdef_syslog.sockets import BACKLOG, RESET_ON_CLOSE, Listener
+from mozdef_syslog.sockets import BACKLOG, Listener
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,6 @@ class Reception:
 
     def _welcome(self, opened: socket.socket, peer: str, listener: Listener) -> None:
         opened.setblocking(False)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         if len(self._connections) >= self._options.max_connections:
             self._refused += 1
             opened.close()

@@ -98,12 +98,13 @@ def test_the_end_is_confirmed_only_when_all_is_stored(receive, ended_cleanly):
 def test_while_the_queue_refuses_nothing_is_lost_and_the_sender_is_held_back(receive, ended_cleanly):
     receiver = receive()
     receiver.intake.refusal = QueueError("full", retry_after_s=0.05)
-    lines = [b"<13>" + b"%08d" % number + b"x" * 1000 for number in range(40_000)]
-    done = threading.Event()
+    lines = [b"<13>" + b"%08d" % number + b"x" * 1000 for number in range(60_000)]
+    sent, done = threading.Event(), threading.Event()
 
     def send():
         with receiver.connect() as sender:
             sender.sendall(b"\n".join(lines) + b"\n")
+            sent.set()
             sender.shutdown(socket.SHUT_WR)
             if ended_cleanly(sender):
                 done.set()
@@ -111,7 +112,7 @@ def test_while_the_queue_refuses_nothing_is_lost_and_the_sender_is_held_back(rec
     thread = threading.Thread(target=send)
     thread.start()
     assert receiver.intake.asked.wait(20)
-    assert not done.wait(0.5)
+    assert not sent.wait(1)
     assert receiver.intake.messages == []
     receiver.intake.refusal = None
     thread.join(30)

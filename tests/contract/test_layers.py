@@ -1,0 +1,77 @@
+"""Imports go down the layers only, and each third-party package has one owner."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2] / "mozdef_core"
+SEES_ALL = ("testing", "testing_contracts", "services", "__init__")
+LAYERS = (
+    ("errors", "markers"),
+    ("event", "alert", "query", "options"),
+    ("hookspecs", "ports", "window", "normalise"),
+    (
+        "config",
+        "settings",
+        "environment",
+        "problems",
+        "discovery",
+        "host",
+        "calltable",
+        "answers",
+        "inflight",
+        "health",
+        "rules",
+    ),
+    ("pipeline", "detection", "response", "casework"),
+    ("drivers",),
+)
+DRIVERS_SEE = {"ports", "event", "alert", "query", "options", "errors", "drivers", "normalise"}
+OWNERS = {
+    "pluggy": ("markers", "host"),
+    "stevedore": ("discovery",),
+    "tantivy": ("drivers",),
+    "bottle": ("services",),
+    "granian": ("services",),
+    "sqlalchemy": ("casework",),
+    "alembic": ("casework",),
+    "luqum": ("query",),
+    "re2": ("query",),
+}
+FILES = sorted(path for path in ROOT.rglob("*.py"))
+
+
+def part(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "mozdef_core":
+                yield from (f"mozdef_core.{alias.name}" for alias in node.names)
+
+
+def layer(name):
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_lies_below_and_what_it_owns(path):
+    mine = part(path)
+    for name in imported(path):
+        head, _, rest = name.partition(".")
+        if head in OWNERS:
+            assert mine in OWNERS[head] or mine == "testing_contracts", f"{name} is not for {mine}"
+        if head != "mozdef_core" or not rest or mine in SEES_ALL:
+            continue
+        other = rest.split(".")[0]
+        assert layer(other) <= layer(mine), f"{mine} lies below {other}"
+        if mine == "drivers":
+            assert other in DRIVERS_SEE, f"a driver must not know {other}"
