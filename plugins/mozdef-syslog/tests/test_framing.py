@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -79,11 +80,12 @@ def test_a_number_within_a_long_message_counts_nothing():
     ]
 
 
-def test_many_small_pieces_of_a_long_line_cost_no_more_than_their_number():
+def test_many_small_pieces_of_a_long_line_are_not_searched_again_for_each():
     framer = Framer()
+    begun_s = time.process_time()
     for _ in range(100_000):
         framer.feed(b"xxxxxxxxxx")
-    assert framer._scanned == 1_000_000
+    assert time.process_time() - begun_s < 1
     assert framer.feed(b"\n") == [b"x" * 1_000_000]
 
 
