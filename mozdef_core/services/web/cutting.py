@@ -16,6 +16,7 @@ _LITERAL_LENGTH: Final = 12
 """Longer than any token but strings and numbers: an error closer to the end may come from the end itself."""
 
 _STRIDE: Final = 256 * 1024
+"""After an error further into the window than this, the window moves: each error counts the lines before it."""
 
 
 class Cut(NamedTuple):
@@ -113,9 +114,7 @@ class Cutter:
         if found is not None or self._whole:
             self._position = found.end() if found is not None else len(self._text)
             stretch = _bytes(self._text[start : self._position][: self._most])
-            if (
-                self._position > _STRIDE
-            ):  # each error counts the lines before it, from the window's beginning on
+            if self._position > _STRIDE:
                 self._move(self._place())
         else:
             place = self._place()
