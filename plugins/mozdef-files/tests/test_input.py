@@ -23,7 +23,7 @@ def opened(folder):
     count = 0
     for link in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            target = os.readlink(link)
+            target = str(link.readlink())
             count += target.startswith(str(folder)) and ".log" in target
     return count
 
