@@ -7,12 +7,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from tests.running import Service, eventually
+from tests.running import Service, eventually, free_port, program
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,65 @@ def test_rsyslogs_batch_and_its_probe_are_broken_off_while_the_queue_is_full(tmp
     finally:
         os.kill(worker, signal.SIGCONT)
         made.stop()
+
+
+RSYSLOG = """
+global(workDirectory="{at}")
+module(load="imtcp") module(load="omelasticsearch")
+template(name="event" type="list" option.jsonf="on") {{
+  property(outname="host" name="hostname" format="jsonf") property(outname="message" name="msg" format="jsonf")
+}}
+input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="out")
+ruleset(name="out") {{
+  action(type="omelasticsearch" server="127.0.0.1" serverport="{web}" template="event" bulkmode="on" searchType=""
+         errorFile="{at}/errors" queue.type="linkedList" action.resumeRetryCount="-1" action.resumeInterval="1")
+}}
+"""
+
+
+def test_rsyslog_keeps_what_a_full_queue_cannot_take_and_delivers_it_later(tmp_path):
+    rsyslogd = program("MOZDEF_TEST_RSYSLOGD")
+    made = Service(tmp_path, inputs=[], tables="[queue.sqlite]\nlimit_bytes = 65536\n").start()
+    at = tmp_path / "rsyslog"
+    at.mkdir()
+    port = free_port()
+    (at / "conf").write_text(RSYSLOG.format(at=at, port=port, web=made.port))
+    worker = made.roles()["worker"]
+    os.kill(worker, signal.SIGSTOP)  # so that nothing is worked off
+    shipper = None
+    try:
+        accepted = 0
+        while (answer := made.post("/events", b'{"summary": "%s"}' % os.urandom(20_000).hex().encode()))[
+            0
+        ] == 200:
+            accepted += 1
+        assert answer[0] == 429
+        with (at / "log").open("wb") as log:
+            command = [rsyslogd, "-n", "-i", str(at / "pid"), "-f", str(at / "conf")]
+            shipper = subprocess.Popen(command, stdout=log, stderr=log)
+        connection = eventually(lambda: connect(port))
+        words = [os.urandom(2_000).hex() for _ in range(30)]
+        connection.sendall("".join(f"<38>Nov 24 02:00:00 web1 sshd: {word}\n" for word in words).encode())
+        connection.close()
+        time.sleep(3)  # while it is held back
+        os.kill(worker, signal.SIGCONT)
+        assert eventually(lambda: made.count() == accepted + len(words), 30)
+        summaries = {event["summary"] for event in made.search("hostname:web1")}
+        assert {word[:100] for word in words} == {summary[:100] for summary in summaries}
+        assert not (at / "errors").exists()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+        if shipper is not None:
+            shipper.terminate()
+            shipper.wait(10)
+        made.stop()
+
+
+def connect(port):
+    try:
+        return socket.create_connection(("127.0.0.1", port), timeout=10)
+    except ConnectionRefusedError:
+        return None
 
 
 def test_outside_loopback_a_token_with_the_right_scope_is_needed(tmp_path):
