@@ -52,6 +52,8 @@ def admitted(calls: CallTable, body: dict[str, object]) -> list[int]:
         ({"processname": {"*"}}, {"processname": "UNKNOWN", "mozdef": {"defaulted": ["processname"]}}, False),
         ({"details.kind": {"a"}}, {"details": {"kind": "A"}}, True),
         ({"details.kind": {"a"}}, {"details.kind": "a"}, True),
+        ({"details.kind": {"a"}}, {"details": {"other": 1}, "details.kind": "a"}, True),
+        ({"details.kind": {"*"}}, {"details": {"other": 1}, "details.kind": "a"}, True),
         ({"details.kind": {"a"}}, {"details": {"kind": ["b", "a"]}}, True),
         ({"details.kind": {"*"}}, {"details": {"kind": 0}}, True),
         ({"details.kind": {"*"}}, {"details": {"kind": None}}, False),

@@ -381,6 +381,45 @@ def test_a_suspended_plugin_is_tried_with_one_call_and_comes_back():
     assert health.snapshot()["p"]["suspended"] is False
 
 
+def test_a_success_between_failures_or_a_failed_delivery_begins_the_count_anew():
+    health = Health(Limits(failures=2), clock=Clock())
+    everything = Everything()
+    host, plugin = one(everything, health)
+    for answer in (ValueError("x"), None, ValueError("x"), DeliveryError("busy"), ValueError("x")):
+        everything.answer = answer
+        host.call(plugin, "alert_action", alert=ALERT, occasion=Occasion.RAISED)
+    assert not host.suspended(plugin)
+    host.call(plugin, "alert_action", alert=ALERT, occasion=Occasion.RAISED)
+    assert host.suspended(plugin)
+
+
+def test_calls_that_take_too_much_of_the_time_suspend_the_plugin():
+    clock = Clock()
+    health = Health(clock=clock)
+    host, plugin = one(Mapper(lambda: clock.pass_s(0.09)), health)
+    while clock.now < 60e9:
+        assert host.call(plugin, "on_event", event=EVENT).problem is None
+        clock.pass_s(0.001)
+    host.call(plugin, "on_event", event=EVENT)
+    assert host.suspended(plugin)
+    assert "its calls took 90.0 ms on average and 99 % of the time" in health.snapshot()["p"]["reason"]
+
+
+def test_the_budget_is_not_for_rules_and_actions():
+    clock = Clock()
+    health = Health(Limits(budget_window_s=1), clock=clock)
+
+    class Slow:
+        @hookimpl
+        def alert_match(self, window):
+            clock.pass_s(5)
+
+    host, plugin = one(Slow(), health)
+    for _ in range(5):
+        host.call(plugin, "alert_match", window=EmptyWindow(0, 1))
+    assert not host.suspended(plugin)
+
+
 def test_while_a_trial_call_runs_others_are_refused():
     clock = Clock()
     health = Health(Limits(failures=1), clock=clock)

@@ -37,6 +37,7 @@ class Model(Options):
     keys: list[Secret] = Field(default=[])
     other_key: SecretStr | None = None
     password: str = ""
+    api_key_number: int = 0
     server: Server = Server()
     servers: list[Server] = Field(default=[])
     note: str = Field(default="", max_length=3)
@@ -99,6 +100,7 @@ def test_a_missing_option_says_what_it_is_for():
         {"other_key": ["hunter2"]},
         {"password": ["hunter2"]},
         {"pasword": "hunter2"},
+        {"api_key_number": "hunter2"},
         {"server": {"token": "hunter2"}},
         {"servers": [{"token": "hunter2", "host": 3}]},
         {"server": {"tokne": "hunter2"}},
