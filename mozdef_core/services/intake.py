@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,28 +13,44 @@ from mozdef_core.ports import Intake, Item, Origin, PutResult, Queue
 
 ITEM_LIMIT: Final = 1 << 20
 """A longer item is refused and kept as a dead letter (event-format.md section 5.10)."""
-MOST: Final = 10_000
+MOST: Final = 1 << 20
+"""So many ids can be made for one put."""
 
 
 class IntakeCounters:
-    """What came in at one input. Written by the input's threads, read by another."""
+    """What came in at one input. Written by the input's threads, which may be many, and read by another."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.received = 0
         self.duplicates = 0
         self.size_bytes = 0
         self.held_back = 0
         self.lost: Counter[str] = Counter()
 
+    def add(self, *, received: int = 0, duplicates: int = 0, size_bytes: int = 0, held_back: int = 0) -> None:
+        """Count what one put did."""
+        with self._lock:
+            self.received += received
+            self.duplicates += duplicates
+            self.size_bytes += size_bytes
+            self.held_back += held_back
+
+    def lose(self, count: int, reason: str) -> None:
+        """Count what was given up."""
+        with self._lock:
+            self.lost[reason] += count
+
     def snapshot(self) -> dict[str, Any]:
         """Return the counters as JSON can hold them."""
-        return {
-            "received": self.received,
-            "duplicates": self.duplicates,
-            "size_bytes": self.size_bytes,
-            "held_back": self.held_back,
-            "lost": dict(self.lost),
-        }
+        with self._lock:
+            return {
+                "received": self.received,
+                "duplicates": self.duplicates,
+                "size_bytes": self.size_bytes,
+                "held_back": self.held_back,
+                "lost": dict(self.lost),
+            }
 
 
 class QueueIntake(Intake):
@@ -52,24 +69,22 @@ class QueueIntake(Intake):
         sender_ids: Sequence[str | None] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> PutResult:
-        """Keep what was received now; see :meth:`Intake.put`. More than 10,000 items go in several batches."""
-        ids: list[str] = []
-        duplicates = 0
-        for start in range(0, len(raw), MOST):
-            part = raw[start : start + MOST]
-            senders = sender_ids[start : start + MOST] if sender_ids is not None else [None] * len(part)
-            items = self._items(part, peer, senders, fields or {})
-            try:
-                result = self._queue.put(items)
-            except QueueError:
-                self.counters.held_back += 1
-                raise
-            ids.extend(result.ids)
-            duplicates += result.duplicates
-        self.counters.received += len(raw)
-        self.counters.duplicates += duplicates
-        self.counters.size_bytes += sum(map(len, raw))
-        return PutResult(ids, duplicates)
+        """Keep what was received now, all of it or nothing; see :meth:`Intake.put`.
+
+        :raises ValueError: there are more than 1,048,576 items, for which one put has no ids.
+        """
+        if len(raw) > MOST:
+            raise ValueError(f"{len(raw)} items in one put, {MOST} are allowed")
+        items = self._items(
+            raw, peer, sender_ids if sender_ids is not None else [None] * len(raw), fields or {}
+        )
+        try:
+            result = self._queue.put(items)
+        except QueueError:
+            self.counters.add(held_back=1)
+            raise
+        self.counters.add(received=len(raw), duplicates=result.duplicates, size_bytes=sum(map(len, raw)))
+        return result
 
     def _items(
         self,
@@ -92,4 +107,4 @@ class QueueIntake(Intake):
 
     def lost(self, count: int, reason: str) -> None:
         """Count what had to be given up before it could be read."""
-        self.counters.lost[reason] += count
+        self.counters.lose(count, reason)
