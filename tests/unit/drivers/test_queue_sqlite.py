@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from mozdef_core.drivers import queue_sqlite
 from mozdef_core.drivers.queue_sqlite import SqliteQueue
+from mozdef_core.drivers.queue_sqlite_senders import SenderIds
 from mozdef_core.errors import QueueFullError, QueueUnavailableError
 from mozdef_core.testing_contracts.queue import OpenQueue, drain, items, put_until_refused, taken
 from mozdef_core.testing_contracts.queue_durable import DurableQueueContract
@@ -97,6 +99,31 @@ def test_a_locked_file_is_unavailable_and_then_works_again(path: Path) -> None:
     queue.put(items(b"c"))
     assert [item.raw for item in drain(queue)] == [b"a", b"c"]
     queue.close()
+
+
+def test_a_connection_that_failed_is_replaced(path: Path) -> None:
+    queue = opened(path)
+    queue.put(items(b"a"))
+    assert queue._writing._connection is not None
+    queue._writing._connection.close()
+    with pytest.raises(QueueUnavailableError):
+        queue.put(items(b"b"))
+    queue.put(items(b"c"))
+    assert [item.raw for item in drain(queue)] == [b"a", b"c"]
+    queue.close()
+
+
+def test_a_put_of_another_connection_is_seen_by_polling(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue_sqlite, "_LOOK_FOR_THE_DEAD_S", 60)
+    first, second = opened(path), opened(path)
+    timer = threading.Timer(0.05, second.put, [items(b"a")])
+    timer.start()
+    started = time.monotonic()
+    assert len(first.take(1, 10)) == 1
+    assert time.monotonic() - started < 5
+    timer.join()
+    first.close()
+    second.close()
 
 
 def test_a_file_that_is_no_queue_is_unavailable(path: Path) -> None:
@@ -201,6 +228,18 @@ def test_fields_that_are_no_json_fail_alone(path: Path) -> None:
         queue.put([wrong])
     queue.put(items(b"b"))
     assert [item.raw for item in drain(queue)] == [b"b"]
+    queue.close()
+
+
+def test_a_sender_id_leaves_the_window_by_its_own_time_not_by_its_generations(path: Path) -> None:
+    queue, senders = opened(path), SenderIds(100, 1000)
+    with queue._writing.write() as connection:
+        senders.add(connection, {b"one": 0}, ["A"], 1, 0)
+        senders.add(connection, {b"two": 0}, ["B"], 2, 20_000_000)
+        found = [
+            senders.find(connection, [b"one", b"two"], now_s * 1_000_000) for now_s in (100, 101, 120, 121)
+        ]
+    assert found == [{b"one": "A", b"two": "B"}, {b"two": "B"}, {b"two": "B"}, {}]
     queue.close()
 
 
