@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -42,11 +42,11 @@ class EventsWindow(Window):
     :param events: in any order; each has been normalised, mapped, enriched and limited.
     """
 
-    __slots__ = ("_conditions", "_events")
+    __slots__ = ("_conditions", "_events", "_moments")
 
     def __init__(self, events: Sequence[Event], conditions: Conditions) -> None:
-        moments = [event.detection_us for event in events]
-        super().__init__(min(moments, default=0), max(moments, default=-1) + 1)
+        self._moments = [event.detection_us for event in events]
+        super().__init__(min(self._moments, default=0), max(self._moments, default=-1) + 1)
         self._events = events
         self._conditions = conditions
 
@@ -61,7 +61,7 @@ class EventsWindow(Window):
 
     def arrivals(self) -> Counter[int]:
         """Return how many events fall in each minute of detection time (minutes since 1970)."""
-        return Counter(event.detection_us // 60_000_000 for event in self._events)
+        return Counter(moment_us // 60_000_000 for moment_us in self._moments)
 
 
 class Found(NamedTuple):
@@ -81,11 +81,6 @@ class Detector:
         self._host = host
         self._rules = {rule.name: rule for rule in host.table("alert_match").plugins}
         self._conditions = Conditions()
-
-    @property
-    def rules(self) -> Iterable[str]:
-        """The names of the rules."""
-        return self._rules
 
     def window(self, events: Sequence[Event]) -> EventsWindow:
         """Return a window over these events that shares compiled queries with every other."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from mozdef_core.errors import InvalidItemError
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 from mozdef_core.host import Host, Plugin, contain
-from mozdef_core.normalise import EntranceSettings, Normaliser, conform, limit
+from mozdef_core.normalise import EntranceSettings, Normaliser, conform, limit, not_an_object
 from mozdef_core.ports import DeadLetter, Item, StateDocument
 
 log = logging.getLogger(__name__)
@@ -101,8 +101,7 @@ class Pipeline:
             done.dead_letters.append(dead_letter(item, "parse", "decoder-error", reason))
             return
         if not isinstance(decoded, dict):
-            reason = f"the item is {_kind(decoded)}, an object is required"
-            done.dead_letters.append(dead_letter(item, "parse", "not-an-object", reason))
+            done.dead_letters.append(dead_letter(item, "parse", *not_an_object(decoded)))
             return
         settings = self._settings.get(item.origin.name, self._default)
         event = self._normaliser.normalise(decoded, item, settings)
@@ -185,11 +184,6 @@ class Pipeline:
             passage.changed_by.append(plugin.name)
         passage.supplied.update(change.set)
         return True
-
-
-def _kind(value: object) -> str:
-    kinds = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
-    return kinds.get(type(value), "null")
 
 
 def _objection(change: Change) -> str | None:

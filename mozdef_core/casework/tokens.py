@@ -82,24 +82,32 @@ def create(
     return _token(row), secret
 
 
-def verify(session: Session, secret: str, scope: str) -> Token | None:
-    """Return the valid token with this secret if it has the scope; None otherwise.
+def find(session: Session, secret: str) -> Token | None:
+    """Return the valid token with this secret, whatever it may do; None when there is none.
 
     Nothing secret is compared bit by bit: the look-up is by the secret's hash.
     """
     row = session.scalar(select(TokenRow).where(TokenRow.digest == _digest(secret)))
-    if row is None:
-        return None
-    token = _token(row)
-    return token if token.valid(now_us()) and scope in token.scopes else None
+    token = None if row is None else _token(row)
+    return token if token is not None and token.valid(now_us()) else None
+
+
+def verify(session: Session, secret: str, scope: str) -> Token | None:
+    """Return the valid token with this secret if it has the scope; None otherwise."""
+    token = find(session, secret)
+    return token if token is not None and scope in token.scopes else None
+
+
+def use_is_due(token: Token) -> bool:
+    """Return whether a use of the token is worth a transaction: the last one written down is a minute old."""
+    return token.used_us is None or now_us() - token.used_us > _USED_US
 
 
 def note_use(session: Session, token_id: str) -> None:
     """Write down that a token was used, at most once a minute."""
     row = session.get(TokenRow, token_id)
-    now = now_us()
-    if row is not None and (row.used_us is None or now - row.used_us > _USED_US):
-        row.used_us = now
+    if row is not None and use_is_due(_token(row)):
+        row.used_us = now_us()
 
 
 def collect(session: Session) -> Sequence[Token]:

@@ -6,7 +6,7 @@ from mozdef_core.normalise import cef
 from mozdef_core.normalise.conform import conform
 from mozdef_core.normalise.limits import limit
 from mozdef_core.normalise.normaliser import Normaliser
-from mozdef_core.normalise.parse import depth_of, parse_json
+from mozdef_core.normalise.parse import depth_of, not_an_object, parse_json
 from mozdef_core.normalise.settings import EntranceSettings, Recogniser
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "conform",
     "depth_of",
     "limit",
+    "not_an_object",
     "parse_json",
 ]

@@ -48,6 +48,12 @@ def parse_json(raw: bytes) -> object:
     return value
 
 
+def not_an_object(value: object) -> tuple[str, str]:
+    """Return code and reason of a JSON value that is no event because it is no object."""
+    kinds = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
+    return "not-an-object", f"the item is {kinds.get(type(value), 'null')}, an object is required"
+
+
 def _without_strings(raw: bytes) -> bytes:
     """Return JSON without its strings: a colon for each key, the brackets, and the numbers digit by digit."""
     if b"\\" in raw:

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mozdef_core import discovery
 from mozdef_core.config import Config
 from mozdef_core.errors import ConfigError
 from mozdef_core.health import Health
 from mozdef_core.host import Host
 from mozdef_core.ports import Input
+from mozdef_core.services.compose import find_enabled
 
 _DRIVERS = (("mozdef.stores", "store"), ("mozdef.queues", "queue"), ("mozdef.schedulers", "scheduler"))
 
 
-def problems(config: Config) -> list[str]:
-    """Return every problem of what the configuration names; plugins are made and closed again."""
-    found: list[str] = []
-    plugins = []
-    for load in (discovery.find_plugins, discovery.find_rules):
-        made, wrong = load(config)
-        plugins.extend(made)
-        found.extend(wrong)
+class Report(NamedTuple):
+    """What there is to say about a configuration.
+
+    :param problems: everything that would keep the service from starting.
+    :param notices: what is enabled and yet does nothing as it is configured, with the reason.
+    """
+
+    problems: list[str]
+    notices: list[str]
+
+
+def check(config: Config) -> Report:
+    """Look at everything that the configuration names; plugins are made once, and closed again."""
+    plugins, found = find_enabled(config)
     inputs, wrong = discovery.find_inputs(config)
     found.extend(wrong)
     found.extend(_decoder_clashes(inputs))
@@ -30,6 +39,11 @@ def problems(config: Config) -> list[str]:
             discovery.options_of(cls, getattr(config, key).get(name, {}), f"{key}.{name}")
         except ConfigError as error:
             found.extend(error.problems)
+    notices = [
+        f"{plugin.name} is enabled but inactive: {reason}"
+        for plugin in plugins
+        if (reason := getattr(plugin.instance, "inactive", None))
+    ]
     try:
         Host(plugins, Health()).close()
     except ConfigError as error:
@@ -38,7 +52,7 @@ def problems(config: Config) -> list[str]:
         config.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         found.append(f"core.data_dir: cannot make {config.data_dir}: {error.strerror or error}")
-    return list(dict.fromkeys(found))
+    return Report(list(dict.fromkeys(found)), notices)
 
 
 def _decoder_clashes(inputs: dict[str, Input]) -> list[str]:  # type: ignore[type-arg]
@@ -51,16 +65,4 @@ def _decoder_clashes(inputs: dict[str, Input]) -> list[str]:  # type: ignore[typ
             found.append(
                 f"inputs: {other[0]!r} and {name!r} both bring a decoder {source.decoder!r}; enable one of them"
             )
-    return found
-
-
-def notices(config: Config) -> list[str]:
-    """Return what is enabled and yet does nothing as it is configured, with the reason."""
-    plugins, _ = discovery.find_plugins(config)
-    rules, _ = discovery.find_rules(config)
-    found = []
-    for plugin in [*plugins, *rules]:
-        reason = getattr(plugin.instance, "inactive", None)
-        if reason:
-            found.append(f"{plugin.name} is enabled but inactive: {reason}")
     return found

@@ -14,8 +14,8 @@ import orjson
 from mozdef_core import discovery
 from mozdef_core.config import Config
 from mozdef_core.errors import ConfigError
-from mozdef_core.health import Health, Limits
-from mozdef_core.host import Host
+from mozdef_core.health import Health
+from mozdef_core.host import Host, Plugin
 from mozdef_core.inflight import InFlight
 from mozdef_core.ports import EventStore, Queue, Scheduler
 
@@ -66,36 +66,24 @@ def open_book(config: Config) -> SqlBook:
     return SqlBook(config.database_url)
 
 
+def find_enabled(config: Config) -> tuple[list[Plugin], list[str]]:
+    """Make those enabled plugins and rules that can be made, and say what is wrong with the others."""
+    plugins, problems = discovery.find_plugins(config)
+    rules, wrong = discovery.find_rules(config)
+    return [*plugins, *rules], [*problems, *wrong]
+
+
 def open_host(config: Config, role: str) -> Host:
     """Make the enabled plugins and rules, and the host that calls them.
 
     :param role: names the file in which a supervisor sees the calls in flight.
     :raises ConfigError: with every problem of every plugin and rule.
     """
-    problems: list[str] = []
-    plugins = []
-    for load in (discovery.find_plugins, discovery.find_rules):
-        found, wrong = load(config)
-        plugins.extend(found)
-        problems.extend(wrong)
+    plugins, problems = find_enabled(config)
     if problems:
         raise ConfigError(problems)
-    settings = config.health
-    limits = Limits(
-        calls={
-            "on_event": settings.on_event_s,
-            "enrich": settings.enrich_s,
-            "alert_match": settings.alert_match_s,
-            "alert_action": settings.alert_action_s,
-        },
-        failures=settings.failures,
-        suspend_s=settings.suspend_s,
-        suspend_max_s=settings.suspend_max_s,
-        budget_window_s=settings.budget_window_s,
-        budget_share=settings.budget_share,
-    )
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    health = Health(limits, InFlight(in_flight_path(config, role)))
+    health = Health(config.health.limits(), InFlight(in_flight_path(config, role)))
     host = Host(plugins, health)
     ended = _ended_path(config, role)
     if ended.exists():

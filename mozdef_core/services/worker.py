@@ -24,23 +24,22 @@ BACK_OFF_S: Final = (0.5, 1, 2, 5, 10, 30)
 
 @dataclass(slots=True)
 class Work:
-    """Some deliveries on their way: first processed, then committed; nothing of it is acknowledged before."""
+    """Some deliveries on their way: first processed, then committed; nothing of it is acknowledged before.
+
+    :param oldest_us: received time of the oldest item, microseconds since 1970.
+    """
 
     deliveries: Sequence[Delivery]
     processed: Processed
     window: EventsWindow
     found: Found
+    oldest_us: int
     refused: Sequence[StoreRefusal] | None = None
 
     @property
     def redelivered(self) -> bool:
         """Whether some of the events may be stored already."""
         return any(delivery.redelivered for delivery in self.deliveries)
-
-    @property
-    def oldest_us(self) -> int:
-        """Received time of the oldest item, microseconds since 1970."""
-        return min(item.received_us for delivery in self.deliveries for item in delivery.items)
 
 
 @dataclass(slots=True)
@@ -128,7 +127,7 @@ class Worker:
         window = self._detector.window(processed.events)
         ids = [event.id for event in processed.events]
         found = self._detector.stream(window, min(ids), max(ids)) if ids else Found([], [])
-        work = Work(deliveries, processed, window, found)
+        work = Work(deliveries, processed, window, found, min(item.received_us for item in items))
         self.progress.held.append(work.oldest_us)
         return work
 

@@ -20,8 +20,8 @@ def command(config: Path | None, as_json: bool) -> None:
     from mozdef_core.services import check
 
     settings, problems = read(config, os.environ)
-    problems = list(dict.fromkeys([*problems, *check.problems(settings)]))
-    notices = check.notices(settings)
+    report = check.check(settings)
+    problems, notices = list(dict.fromkeys([*problems, *report.problems])), report.notices
     enabled = {
         "plugins": list(settings.plugins),
         "inputs": list(settings.inputs),

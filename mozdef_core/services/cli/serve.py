@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mozdef_core.services.terminal import config_option, configured, fail
+from mozdef_core.services.terminal import config_option, fail
 
 if TYPE_CHECKING:
     from mozdef_core.config import Config
@@ -28,16 +28,13 @@ def command(config: Path | None) -> None:
     # Everything that a role imports is imported here, before the fork, so that the children share its memory.
     from mozdef_core.casework import book, dead_letters, processes, tokens
     from mozdef_core.errors import ConfigError
-    from mozdef_core.services import check, compose, roles
+    from mozdef_core.services import compose, roles
+    from mozdef_core.services.startup import run_role, start_up
     from mozdef_core.services.supervisor import Supervisor
     from mozdef_core.services.web import app, ingest, server
 
     del book, dead_letters, processes, tokens, app, ingest
-    settings = configured(config)
-    problems = check.problems(settings)
-    if problems:
-        fail(*problems)
-    compose.configure_logging(settings)
+    settings, notices = start_up(config)
     try:
         compose.open_book(settings).close()
     except ConfigError as error:
@@ -48,21 +45,11 @@ def command(config: Path | None) -> None:
         ("scheduler", partial(roles.run_scheduler, settings)),
     ]
     supervisor = Supervisor(
-        [(name, partial(_reporting, role)) for name, role in named],
-        on_ready=partial(_announce, settings, check.notices(settings)),
+        [(name, partial(run_role, role)) for name, role in named],
+        on_ready=partial(_announce, settings, notices),
         watch=partial(_stuck, settings),
     )
     sys.exit(supervisor.run())
-
-
-def _reporting(role: Role, ready: object) -> None:
-    """Run a role; a configuration that cannot work ends it with sentences, not with a traceback."""
-    from mozdef_core.errors import ConfigError
-
-    try:
-        role(ready)  # type: ignore[arg-type]
-    except ConfigError as error:
-        fail(*error.problems)
 
 
 def _announce(config: Config, notices: Sequence[str]) -> None:

@@ -118,9 +118,9 @@ def _verify(book: SqlBook, secret: str, scope: str) -> str | None:
     try:
         with book.database.read() as session:
             token = tokens.verify(session, secret, scope)
-            if token is None and any(tokens.verify(session, secret, other) for other in tokens.SCOPES):
+            if token is None and tokens.find(session, secret) is not None:
                 raise PermissionError(scope)
-        if token is not None:
+        if token is not None and tokens.use_is_due(token):
             with book.database.write() as session:
                 tokens.note_use(session, token.id)
     except BookUnavailableError as error:
@@ -130,20 +130,15 @@ def _verify(book: SqlBook, secret: str, scope: str) -> str | None:
 
 def web_settings(config: Config) -> WebSettings:
     """Return what decides about a request, from the configuration."""
-    policies = dict(DEFAULT_POLICIES)
-    for name, entrance in config.entrances.items():
-        default = policies.get(name, EntrancePolicy())
-        given = entrance.model_fields_set
+    policies = {}
+    for name in (*DEFAULT_POLICIES, *(config.entrances.keys() - DEFAULT_POLICIES.keys())):
+        entrance, default = config.entrance(name), DEFAULT_POLICIES.get(name, EntrancePolicy())
+        given = "partial_status" in entrance.model_fields_set
         policies[name] = EntrancePolicy(
             open=entrance.open or config.web.open,
-            partial_status=entrance.partial_status if "partial_status" in given else default.partial_status,
+            partial_status=entrance.partial_status if given else default.partial_status,
             keep_rejected=entrance.keep_rejected,
         )
-    if config.web.open:
-        policies = {
-            name: EntrancePolicy(True, policy.partial_status, policy.keep_rejected)
-            for name, policy in policies.items()
-        }
     return WebSettings(
         loopback=config.web.loopback,
         limits=Limits(body_bytes=config.web.max_body_bytes, items=config.web.max_items),

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from mozdef_core.errors import InvalidItemError
-from mozdef_core.normalise import cef, depth_of, parse_json
+from mozdef_core.normalise import cef, depth_of, not_an_object, parse_json
 from mozdef_core.services.web.cutting import Cutter
 from mozdef_core.services.web.policy import MEBIBYTE, Limits, RefusalError
 
@@ -116,7 +116,7 @@ def read_item(raw: bytes, limits: Limits) -> Sent:
 
 def _checked(raw: bytes, value: object, limits: Limits) -> Sent:
     if not isinstance(value, dict):
-        return Sent(raw, ("not-an-object", f"the item is {_kind(value)}, an object is required"))
+        return Sent(raw, not_an_object(value))
     if raw.count(b"{") + raw.count(b"[") > limits.depth and depth_of(value) > limits.depth:
         return Sent(raw, ("too-deep", f"the item is nested deeper than {limits.depth} levels"))
     return Sent(raw, None, sender_id_of(value.get("event_id")))
@@ -130,11 +130,6 @@ def sender_id_of(value: object) -> str | None:
     if len(text) <= _ID_LENGTH:
         return text
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _kind(value: object) -> str:
-    kinds = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "an array"}
-    return kinds.get(type(value), "null")
 
 
 def _cef_line(line: bytes, limits: Limits) -> Sent:

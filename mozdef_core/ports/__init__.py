@@ -1,0 +1,39 @@
+"""The abstract drivers: what the core asks of a queue, a store, a scheduler, an input and the casework database."""
+
+from __future__ import annotations
+
+from mozdef_core.ports.book import (
+    AlertBook,
+    BatchRecord,
+    DeadLetter,
+    OwedSpan,
+    StateDocument,
+    Task,
+    TaskResult,
+)
+from mozdef_core.ports.queue import Delivery, Item, Origin, PutResult, Queue, QueueDepth
+from mozdef_core.ports.running import Input, Intake, Scheduler
+from mozdef_core.ports.store import EventStore, Page, StoreRefusal, StoreStatus
+
+__all__ = [
+    "AlertBook",
+    "BatchRecord",
+    "DeadLetter",
+    "Delivery",
+    "EventStore",
+    "Input",
+    "Intake",
+    "Item",
+    "Origin",
+    "OwedSpan",
+    "Page",
+    "PutResult",
+    "Queue",
+    "QueueDepth",
+    "Scheduler",
+    "StateDocument",
+    "StoreRefusal",
+    "StoreStatus",
+    "Task",
+    "TaskResult",
+]

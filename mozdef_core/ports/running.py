@@ -1,0 +1,86 @@
+"""The ports of what runs by itself: schedulers, and inputs with what they hand their items to."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, TypeVar
+
+from mozdef_core.options import Options
+from mozdef_core.ports.queue import PutResult
+
+OptionsType = TypeVar("OptionsType", bound=Options)
+
+
+class Scheduler(ABC):
+    """Runs jobs again and again, each in its own thread, one failing or slow job not holding up another."""
+
+    @abstractmethod
+    def every(self, interval: timedelta, name: str, job: Callable[[], None]) -> None:
+        """Run a job at this interval; a run that takes longer than the interval delays only its own next one."""
+
+    @abstractmethod
+    def run(self, stop: threading.Event) -> None:
+        """Run the jobs until ``stop`` is set, then let those under way finish."""
+
+
+class Intake(ABC):
+    """What an input hands its items to: the queue, with ids, limits and counting taken care of."""
+
+    @abstractmethod
+    def put(
+        self,
+        raw: Sequence[bytes],
+        *,
+        peer: str | None = None,
+        sender_ids: Sequence[str | None] | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> PutResult:
+        """Keep what was received now; when this returns the items are on stable storage.
+
+        :param raw: the items as received, each to be read by the input's decoder.
+        :param fields: what the entrance knows about all of them (event-format.md section 3, column "adds").
+        :raises QueueError: nothing was kept; stop reading for ``retry_after_s`` and try again.
+        """
+
+    @abstractmethod
+    def lost(self, count: int, reason: str) -> None:
+        """Count what had to be given up before it could be read, such as a datagram that was cut short."""
+
+
+class Input(ABC, Generic[OptionsType]):
+    """Something that listens or polls, found in the entry point group ``mozdef.inputs`` and run in the worker.
+
+    :param options: the table ``[input.<name>]`` of the configuration.
+    """
+
+    Options: ClassVar[type[Options]]
+    kind: ClassVar[str]
+    decoder: ClassVar[str] = "json"
+
+    def __init__(self, options: OptionsType) -> None:
+        self.options = options
+
+    def decode(self, raw: bytes) -> Mapping[str, Any]:
+        """Read one raw item into what the normaliser takes; called in the worker, for the input's own decoder name.
+
+        Pure: no I/O and no memory between items.
+
+        :raises InvalidItemError: it cannot be understood; it becomes a dead letter.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def run(self, intake: Intake, stop: threading.Event) -> None:
+        """Listen or poll until ``stop`` is set, then finish what was received and return.
+
+        :raises Exception: the worker logs it, says so on the health page, and starts the input again with back-off.
+        """
+
+    def bind(self) -> None:
+        """Open sockets or files before the worker reports ready, so that a port in use is found at start.
+
+        :raises OSError: with the address in its text.
+        """

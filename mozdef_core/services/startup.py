@@ -1,0 +1,37 @@
+"""Start-up: what every command that runs a role does first, and how a role ends that cannot start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mozdef_core.errors import ConfigError
+from mozdef_core.services.terminal import configured, fail
+
+if TYPE_CHECKING:
+    from mozdef_core.config import Config
+    from mozdef_core.services.supervisor import Role
+
+
+def start_up(path: Path | None) -> tuple[Config, Sequence[str]]:
+    """Read and check the configuration and send log records where it says; a wrong one ends the command.
+
+    :returns: the configuration, and what is enabled in it but inactive.
+    """
+    from mozdef_core.services import check, compose
+
+    config = configured(path)
+    report = check.check(config)
+    if report.problems:
+        fail(*report.problems)
+    compose.configure_logging(config)
+    return config, report.notices
+
+
+def run_role(role: Role, ready: Callable[[], None]) -> None:
+    """Run a role; a configuration that cannot work ends the process with sentences, not with a traceback."""
+    try:
+        role(ready)
+    except ConfigError as error:
+        fail(*error.problems)
