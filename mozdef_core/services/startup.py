@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mozdef_core.errors import ConfigError
+from mozdef_core.errors import BookUnavailableError, ConfigError, QueueError, StoreUnavailableError
 from mozdef_core.services.terminal import configured, fail
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ def start_up(path: Path | None) -> tuple[Config, Sequence[str]]:
 
 
 def run_role(role: Role, ready: Callable[[], None]) -> None:
-    """Run a role; a configuration that cannot work ends the process with sentences, not with a traceback."""
+    """Run a role; what keeps it from starting ends the process with sentences, not with a traceback."""
     try:
         role(ready)
     except ConfigError as error:
         fail(*error.problems)
+    except (StoreUnavailableError, BookUnavailableError, QueueError) as error:
+        fail(str(error))

@@ -197,6 +197,13 @@ def test_the_good_items_of_a_batch_are_accepted_and_the_bad_one_is_kept(service)
     assert letters[0]["raw"] == "5"
 
 
+def test_a_second_worker_says_why_it_cannot_start(service):
+    result = service.run("worker", "--config", str(service.config))
+    assert result.returncode == 1
+    assert b"only one process may write to it" in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
 def test_after_all_that_the_service_is_up(service):
     assert service.process.poll() is None
     before = service.count()
