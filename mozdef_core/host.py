@@ -299,6 +299,9 @@ def _attribute_problems(plugin: Plugin) -> list[str]:
         problems.append(f"{name}: the attribute 'order' is {plugin.order!r}, expected a whole number")
     if plugin.stage not in ("action", "enrich"):
         problems.append(f"{name}: the attribute 'stage' is {plugin.stage!r}, expected 'action' or 'enrich'")
+    retries = getattr(plugin.instance, "retries", 0)
+    if callable(getattr(plugin.instance, "alert_action", None)) and not isinstance(retries, int):
+        problems.append(f"{name}: the attribute 'retries' is {retries!r}, expected a whole number")
     applies_to: object = plugin.applies_to
     wanted = f"{name}: the attribute 'applies_to'"
     if not isinstance(applies_to, Mapping):

@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 RETRIES: Final = 3
 """How often a failed action is tried again unless the plugin has an attribute ``retries`` of its own."""
 BACK_OFF_S: Final = (2, 6, 18, 54, 162, 486, 1_458, 3_600)
+RETRY_AFTER_MAX_S: Final = 86_400
+"""A receiver that asks for a longer pause than this is asked again after this one."""
+SUSPENDED_WAIT_S: Final = 30
+"""After so long a task of a suspended plugin is looked at again; it has not used an attempt."""
 LEASE_S: Final = 120
 """After this a task that nobody settled is given out again: its process has died."""
 
@@ -29,6 +33,9 @@ class Responder:
 
     def __init__(self, host: Host, book: AlertBook) -> None:
         self._plugins = {plugin.name: plugin for plugin in host.table("alert_action").plugins}
+        self._retries = {
+            name: getattr(plugin.instance, "retries", RETRIES) for name, plugin in self._plugins.items()
+        }
         self._host = host
         self._book = book
 
@@ -49,20 +56,20 @@ class Responder:
 
     def _run(self, task: Task) -> TaskResult:
         plugin = self._plugins[task.plugin]
-        if self._host.suspended(plugin):
-            return TaskResult("retry", "the plugin is suspended", now_us() + 30_000_000)
         outcome = self._host.call(plugin, "alert_action", alert=task.alert, occasion=task.occasion)
         if outcome.problem is None:
             return TaskResult("done", change=outcome.value)
+        if outcome.problem[0] == "plugin-suspended":
+            due_us = now_us() + SUSPENDED_WAIT_S * 1_000_000
+            return TaskResult("postponed", f"the plugin is suspended: {outcome.problem[1]}", due_us)
         return self._failed(plugin, task, outcome)
 
     def _failed(self, plugin: Plugin, task: Task, outcome: Outcome) -> TaskResult:
         """Decide between another try and giving up; what went wrong is kept either way."""
         code, message = outcome.problem or ("", "")
-        retries = getattr(plugin.instance, "retries", RETRIES)
         text = f"{plugin.name}: {code}: {message}"
         refused = isinstance(outcome.error, DeliveryError) and outcome.error.final
-        if refused or task.attempt > retries:
+        if refused or task.attempt > self._retries[plugin.name]:
             log.warning(
                 "gave up on %s for alert %s after %d tries: %s",
                 plugin.name,
@@ -72,6 +79,7 @@ class Responder:
             )
             return TaskResult("failed", text)
         wait_s = BACK_OFF_S[min(task.attempt - 1, len(BACK_OFF_S) - 1)] * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
-        if isinstance(outcome.error, DeliveryError) and outcome.error.retry_after_s is not None:
-            wait_s = max(wait_s, outcome.error.retry_after_s)
+        asked_s = outcome.error.retry_after_s if isinstance(outcome.error, DeliveryError) else None
+        if isinstance(asked_s, int | float):
+            wait_s = max(wait_s, min(asked_s, RETRY_AFTER_MAX_S))
         return TaskResult("retry", text, now_us() + int(wait_s * 1_000_000))

@@ -147,14 +147,15 @@ def _earlier_occasion() -> ColumnElement[bool]:
 def settle(session: Session, task: Task, result: TaskResult, now_us: int) -> None:
     """Write down what became of a task; once it is settled, settling it again changes nothing.
 
-    A ``retry`` of an attempt whose lease has run out, so that another has begun, changes nothing either.
+    Putting back an attempt whose lease has run out, so that another has begun, changes nothing either.
     """
     row = session.scalar(select(TaskRow).where(TaskRow.key == task.key).with_for_update())
     if row is None or row.finished:
         return
-    if result.outcome != "retry":
+    if result.outcome not in ("retry", "postponed"):
         _finish(session, row, result, now_us)
     elif task.attempt == row.attempt:
+        row.attempt -= result.outcome == "postponed"
         row.waiting = True
         row.ready_us = now_us if result.due_us is None else result.due_us
         alert = session.get_one(AlertRow, row.alert_id, with_for_update=True)

@@ -312,9 +312,10 @@ class MemoryBook(AlertBook):
             self._outbox = [entry for entry in self._outbox if not entry.done]
 
     def _settle(self, entry: _Entry, job: _Job, task: Task, result: TaskResult) -> None:
-        if result.outcome != "retry":
+        if result.outcome not in ("retry", "postponed"):
             self._finish(entry, job, result)
         elif task.attempt == job.attempt:
+            job.attempt -= result.outcome == "postponed"
             job.waiting = True
             job.ready_us = self._clock() if result.due_us is None else result.due_us
             self._note_error(entry, job, result.text)

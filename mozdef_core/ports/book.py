@@ -76,7 +76,7 @@ class Task(NamedTuple):
     """One due entry of the outbox: one action plugin, for one alert, on one occasion.
 
     :param key: what identifies it, the same at each attempt: receivers use it to recognise repeats.
-    :param attempt: 1 at the first try.
+    :param attempt: 1 at the first try; attempts that were postponed are not counted.
     """
 
     key: str
@@ -90,12 +90,13 @@ class Task(NamedTuple):
 class TaskResult:
     """What became of a task (detections.md part F).
 
-    :param outcome: ``retry`` puts it back until ``due_us``.
+    :param outcome: ``retry`` puts it back until ``due_us``; so does ``postponed``, for a plugin that was not even
+        called, and the attempt does not count.
     :param text: a sentence for the alert's history.
     :param change: what the plugin adds to the alert.
     """
 
-    outcome: Literal["done", "skipped", "failed", "retry"]
+    outcome: Literal["done", "skipped", "failed", "retry", "postponed"]
     text: str = ""
     due_us: int | None = None
     change: AlertChange | None = None

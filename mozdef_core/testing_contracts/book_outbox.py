@@ -9,7 +9,7 @@ from mozdef_core.alert import AlertChange, Occasion, Severity, Status
 from mozdef_core.ports import AlertBook, BatchRecord, Task, TaskResult
 from mozdef_core.testing_contracts.book_alerts import Clock, event_at, finding
 
-Outcome = Literal["done", "skipped", "failed", "retry"]
+Outcome = Literal["done", "skipped", "failed", "retry", "postponed"]
 PLUGINS: Final = [("webhook", False), ("asset", True), ("chat", False), ("owner", True)]
 """Enabled action plugins; ``asset`` and then ``owner`` enrich."""
 
@@ -95,6 +95,47 @@ class OutboxContract:
         self.set_status(book, task.alert.id, Status.CLOSED)
         (closed,) = book.due_tasks([("webhook", False)], 10, 60)
         assert not closed.alert.errors
+
+    def test_a_postponed_task_comes_when_it_is_due_and_has_used_no_attempt(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
+        self.raise_one(book)
+        for _ in range(3):
+            (task,) = book.due_tasks([("webhook", False)], 10, 60)
+            assert task.attempt == 1
+            book.settle_task(task, TaskResult("postponed", "suspended", clock.us + 5_000_000))
+            clock.pass_by(4)
+            assert not book.due_tasks([("webhook", False)], 10, 60)
+            clock.pass_by(1)
+        (task,) = book.due_tasks([("webhook", False)], 10, 60)
+        assert list(task.alert.errors) == ["webhook (raised): suspended"]
+        book.settle_task(task, TaskResult("retry", "connection refused", clock.us))
+        (task,) = book.due_tasks([("webhook", False)], 10, 60)
+        assert task.attempt == 2
+
+    def test_a_postponed_enricher_holds_the_others_up_for_30_seconds_only(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
+        self.raise_one(book)
+        (asset,) = book.due_tasks(PLUGINS, 10, 60)
+        book.settle_task(asset, TaskResult("postponed", "suspended", clock.us + 100_000_000))
+        clock.pass_by(29)
+        assert not book.due_tasks(PLUGINS, 10, 60)
+        clock.pass_by(1)
+        assert self.names(book.due_tasks(PLUGINS, 10, 60)) == ["owner"]
+
+    def test_postponing_after_the_lease_has_run_out_changes_nothing(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
+        self.raise_one(book)
+        (first,) = book.due_tasks([("webhook", False)], 10, 60)
+        clock.pass_by(60)
+        (second,) = book.due_tasks([("webhook", False)], 10, 60)
+        book.settle_task(first, TaskResult("postponed", "too late to say", clock.us))
+        assert not book.due_tasks([("webhook", False)], 10, 60)
+        book.settle_task(second, TaskResult("retry", "busy", clock.us))
+        (third,) = book.due_tasks([("webhook", False)], 10, 60)
+        assert third.attempt == 3
 
     def test_a_failed_action_stands_on_the_alert_and_blocks_nobody(self, book: AlertBook) -> None:
         self.raise_one(book)
