@@ -21,12 +21,13 @@ def tell(now: datetime, seed: int = 1) -> Iterator[tuple[timedelta, dict[str, An
     another user and changes an account.
 
     :param now: when the story begins.
-    :param seed: the same seed tells the same story.
+    :param seed: the same seed tells the same story, with the same ids: a server that has just had it knows it again.
     """
     chance = random.Random(seed)  # noqa: S311  # a story needs no secrets
     events = [*_daily_work(chance), *_attack(chance)]
-    for after, event in sorted(events, key=lambda pair: pair[0]):
-        yield after, {"timestamp": (now + after).astimezone(UTC).isoformat(), **event}
+    for number, (after, event) in enumerate(sorted(events, key=lambda pair: pair[0])):
+        timestamp = (now + after).astimezone(UTC).isoformat()
+        yield after, {"event_id": f"demo:{seed}:{number}", "timestamp": timestamp, **event}
 
 
 def _line(host: str, program: str, message: str, facility: str = "authpriv") -> dict[str, Any]:

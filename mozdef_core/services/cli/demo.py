@@ -22,6 +22,8 @@ def command(url: str, speed: float, seed: int, as_json: bool) -> None:
     """Send half a minute of a small company's logs: daily work, and somebody who breaks in.
 
     The events carry the tag "demo". A root login is part of it, so the rule ssh_root_login raises an alert.
+    Told again within the hour in which the server remembers senders' ids, the same story adds nothing; another
+    seed tells another one.
     """
     import orjson
     from rich.console import Console
@@ -52,8 +54,15 @@ def command(url: str, speed: float, seed: int, as_json: bool) -> None:
     finally:
         sender.close()
     if as_json:
-        print_json({"accepted": sender.accepted, "attacker": ATTACKER})
+        print_json({"accepted": sender.accepted, "duplicates": sender.duplicates, "attacker": ATTACKER})
         return
-    click.echo(f"{sender.accepted} events were sent. The attacker came from {ATTACKER}. Look at it with")
+    again = (
+        f", {sender.duplicates} of them again (--seed {seed + 1} tells another story)"
+        if sender.duplicates
+        else ""
+    )
+    click.echo(
+        f"{sender.accepted} events were sent{again}. The attacker came from {ATTACKER}. Look at it with"
+    )
     click.echo("  mozdef alerts list")
     click.echo(f"  mozdef search 'details.sourceipaddress:{ATTACKER}'")
