@@ -143,10 +143,11 @@ def find_rules(config: Config) -> tuple[list[Plugin], list[str]]:
 
 def find_inputs(config: Config) -> tuple[dict[str, Input[Any]], list[str]]:
     """Make those enabled inputs that can be made, and say what is wrong with the others."""
-    group = _Group(INPUTS, "input", config.input)
+    kinds = {name: config.input_kind(name) for name in (*config.inputs, *config.input)}
+    group = _Group(INPUTS, "input", config.input, kinds)
     made: dict[str, Input[Any]] = {}
     for name, (cls, _) in group.classes(config.inputs).items():
-        table = group.tables.get(name, {})
+        table = {key: value for key, value in group.tables.get(name, {}).items() if key != "kind"}
         instance = group.attempt(partial(make, cls, table, f"input.{name}"))
         if isinstance(instance, Input):
             made[name] = instance
@@ -199,11 +200,11 @@ def load_class(group: str, name: str) -> type[Any]:
 
 
 def enabled(config: Config, group: str) -> tuple[str, ...]:
-    """Return the names that the configuration enables in a group, patterns replaced by what they match."""
+    """Return the installed names that the configuration enables in a group, patterns replaced by what they match."""
     if group == PLUGINS:
         return config.plugins
     if group == INPUTS:
-        return config.inputs
+        return tuple(dict.fromkeys(map(config.input_kind, config.inputs)))
     if group != RULES:
         return (str(getattr(config.core, GROUPS[group])),)
     known = [item.name for item in installed(group)]
@@ -271,12 +272,22 @@ def as_plugin(name: str, cls: type[Any], table: Mapping[str, Any], where: str, v
 
 
 class _Group:
-    """One entry point group while the enabled things of it are imported, and the problems met."""
+    """One entry point group while the enabled things of it are imported, and the problems met.
 
-    def __init__(self, group: str, table: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    :param kinds: by name, under which other name the thing is installed.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        table: str,
+        tables: Mapping[str, Mapping[str, Any]],
+        kinds: Mapping[str, str] | None = None,
+    ) -> None:
         self.group = group
         self.table = table
         self.tables = tables
+        self.kinds = kinds or {}
         self.problems: list[str] = []
         self.installed = installed(group)
         self.known = sorted({item.name for item in self.installed})
@@ -286,9 +297,10 @@ class _Group:
         names = tuple(names)
         noun = GROUPS[self.group]
         for name in self.tables:
-            if name not in self.known and name not in names:
-                hint = suggestion(name, self.known)
-                self.problems.append(f"{self.table}.{name}: no {noun} {name!r} is installed{hint}")
+            kind = self.kinds.get(name, name)
+            if kind not in self.known and name not in names:
+                hint = suggestion(kind, self.known)
+                self.problems.append(f"{self.table}.{name}: no {noun} {kind!r} is installed{hint}")
         classes = {}
         for name in names:
             found = self.attempt(partial(self.load, name))
@@ -306,15 +318,16 @@ class _Group:
 
     def load(self, name: str) -> tuple[type[Any], str]:
         """Import one thing and return its class and version."""
-        where = f"{self.table}.{name}"
-        if name not in self.known:
-            raise ConfigError([f"{_ENABLE[self.group]}: {self._missing(name)}"])
-        _refuse_doubles(self.group, name, where)
-        item = next(item for item in self.installed if item.name == name)
+        where, kind = f"{self.table}.{name}", self.kinds.get(name, name)
+        if kind not in self.known:
+            place = _ENABLE[self.group] if kind == name else f"{where}.kind"
+            raise ConfigError([f"{place}: {self._missing(kind)}"])
+        _refuse_doubles(self.group, kind, where)
+        item = next(item for item in self.installed if item.name == kind)
         failures: list[BaseException] = []
         try:
             extensions = _Named(
-                self.group, [name], on_load_failure_callback=lambda _manager, _point, error: failures.append(error),
+                self.group, [kind], on_load_failure_callback=lambda _manager, _point, error: failures.append(error),
                 on_missing_entrypoints_callback=None,
             ).extensions  # fmt: skip
         except KeyboardInterrupt:
@@ -339,7 +352,8 @@ class _Group:
         for group, key in _ENABLE.items():
             if group != self.group and any(item.name == name for item in installed(group)):
                 return f"{text}; it is a{'n' if group == INPUTS else ''} {GROUPS[group]} and belongs in {key}"
-        return text + suggestion(name, self.known)
+        named = [] if name not in self.kinds else [own for own in self.kinds if own != name]
+        return text + suggestion(name, [*self.known, *named])
 
 
 def _made(group: _Group, names: Sequence[str]) -> tuple[list[Plugin], list[str]]:
@@ -377,22 +391,3 @@ def _target(thing: Any) -> str:
 
 def _line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST].removesuffix(":")
-
-
-__all__: Sequence[str] = [
-    "GROUPS",
-    "Installed",
-    "as_plugin",
-    "enabled",
-    "find_inputs",
-    "find_plugins",
-    "find_rules",
-    "installed",
-    "load_class",
-    "load_driver",
-    "load_inputs",
-    "load_plugins",
-    "load_rules",
-    "make",
-    "options_of",
-]

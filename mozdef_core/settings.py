@@ -272,6 +272,13 @@ class Config(BaseModel):
         """Return a path as it is meant: relative to the directory of the configuration file."""
         return (self.path.parent if self.path is not None else Path()).absolute() / path
 
+    def input_kind(self, name: str) -> str:
+        """Return the name under which an input is installed: the key ``kind`` of its table, or its own name.
+
+        So several inputs of one kind can run, each with its own table, name and settings.
+        """
+        return str(self.input.get(name, {}).get("kind", name))
+
     def entrance(self, name: str) -> Entrance:
         """Return the settings of an entrance; one without a table has the defaults."""
         return self.entrances.get(name) or Entrance()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 from mozdef_core import discovery
@@ -9,8 +11,8 @@ from mozdef_core.config import Config
 from mozdef_core.errors import ConfigError
 from mozdef_core.health import Health
 from mozdef_core.host import Host
-from mozdef_core.ports import Input
 from mozdef_core.services.compose import find_enabled
+from mozdef_core.services.decoders import reserved_names
 
 _DRIVERS = (("mozdef.stores", "store"), ("mozdef.queues", "queue"), ("mozdef.schedulers", "scheduler"))
 
@@ -27,11 +29,11 @@ class Report(NamedTuple):
 
 
 def check(config: Config) -> Report:
-    """Look at everything that the configuration names; plugins are made once, and closed again."""
+    """Look at everything that the configuration names; plugins are made once, and closed again. Nothing is written."""
     plugins, found = find_enabled(config)
     inputs, wrong = discovery.find_inputs(config)
     found.extend(wrong)
-    found.extend(_decoder_clashes(inputs))
+    found.extend(reserved_names(inputs))
     for group, key in _DRIVERS:
         name = getattr(config.core, key)
         try:
@@ -48,21 +50,18 @@ def check(config: Config) -> Report:
         Host(plugins, Health()).close()
     except ConfigError as error:
         found.extend(error.problems)
-    try:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        found.append(f"core.data_dir: cannot make {config.data_dir}: {error.strerror or error}")
+    found.extend(_unusable(config.data_dir))
     return Report(list(dict.fromkeys(found)), notices)
 
 
-def _decoder_clashes(inputs: dict[str, Input]) -> list[str]:  # type: ignore[type-arg]
-    """Return what is wrong when two inputs bring different decoders under one name."""
-    owners: dict[str, tuple[str, type]] = {}
-    found = []
-    for name, source in inputs.items():
-        other = owners.setdefault(source.decoder, (name, type(source)))
-        if other[1] is not type(source) and source.decoder != "json":
-            found.append(
-                f"inputs: {other[0]!r} and {name!r} both bring a decoder {source.decoder!r}; enable one of them"
-            )
-    return found
+def _unusable(directory: Path) -> list[str]:
+    """Return why a directory cannot be made, or nothing be made in it; what is there is only looked at."""
+    try:
+        there = next(path for path in (directory, *directory.parents) if path.exists())
+        if not there.is_dir():
+            return [f"core.data_dir: cannot make {directory}: {there} is not a directory"]
+        if not os.access(there, os.W_OK | os.X_OK):
+            return [f"core.data_dir: cannot write in {there}: permission denied"]
+    except OSError as error:
+        return [f"core.data_dir: cannot look at {directory}: {error.strerror or error}"]
+    return []

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def start_up(path: Path | None) -> tuple[Config, Sequence[str]]:
-    """Read and check the configuration and send log records where it says; a wrong one ends the command.
+    """Read and check the configuration, make the data directory, and send log records where it says.
+
+    What is wrong ends the command.
 
     :returns: the configuration, and what is enabled in it but inactive.
     """
@@ -25,6 +27,10 @@ def start_up(path: Path | None) -> tuple[Config, Sequence[str]]:
     report = check.check(config)
     if report.problems:
         fail(*report.problems)
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"core.data_dir: cannot make {config.data_dir}: {error.strerror or error}")
     compose.configure_logging(config)
     return config, report.notices
 

@@ -340,6 +340,41 @@ def test_inputs_are_made_by_name(site, tmp_path):
     assert problem == "inputs: no input 'tial' is installed; did you mean 'tail'?"
 
 
+def test_several_inputs_of_one_kind_are_made_each_with_its_own_options(site, tmp_path):
+    put(site, "inputs", INPUT, "mozdef.inputs", tail="mozdef_inputs:Thing")
+    config = config_of(
+        tmp_path,
+        'inputs = ["tail", "office", "plant"]\n[input.office]\nkind = "tail"\nport = 2\n'
+        '[input.plant]\nkind = "tail"\nport = 3',
+    )
+    inputs = load_inputs(config)
+    assert {name: source.options.port for name, source in inputs.items()} == {
+        "tail": 1,
+        "office": 2,
+        "plant": 3,
+    }
+    assert discovery.enabled(config, "mozdef.inputs") == ("tail",)
+
+
+def test_a_kind_that_is_not_installed_is_named_with_its_place(site, tmp_path):
+    put(site, "inputs", INPUT, "mozdef.inputs", tail="mozdef_inputs:Thing")
+    text = "inputs = [{}]\n[input.office]\nkind = {}"
+    (problem,) = problems_of(load_inputs, config_of(tmp_path, text.format('"office"', '"tial"')))
+    assert problem == "input.office.kind: no input 'tial' is installed; did you mean 'tail'?"
+    (problem,) = problems_of(load_inputs, config_of(tmp_path, text.format('"office"', "5")))
+    assert problem.startswith("input.office.kind: no input '5' is installed; there are ")
+    assert "office" not in problem.partition(";")[2]
+    (problem,) = problems_of(load_inputs, config_of(tmp_path, text.format("", '"tial"')))
+    assert problem == "input.office: no input 'tial' is installed; did you mean 'tail'?"
+    (problem,) = problems_of(load_inputs, config_of(tmp_path, text.format('"offcie"', '"tail"')))
+    assert problem == "inputs: no input 'offcie' is installed; did you mean 'office'?"
+
+
+def test_a_table_of_an_input_that_is_not_enabled_may_say_its_kind(site, tmp_path):
+    put(site, "inputs", INPUT, "mozdef.inputs", tail="mozdef_inputs:Thing")
+    assert load_inputs(config_of(tmp_path, 'inputs = []\n[input.office]\nkind = "tail"')) == {}
+
+
 def test_options_from_the_environment_are_typed_and_named(site, tmp_path):
     put(site, "alpha")
     cls = importlib.metadata.entry_points(group="mozdef.plugins")["alpha"].load()
