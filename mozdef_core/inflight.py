@@ -16,6 +16,14 @@ _KEY: Final = slice(200, 256)
 _SINCE: Final = struct.Struct("=q")
 
 
+def path_of(directory: Path, role: str, process: int) -> Path:
+    """Return the file of one process.
+
+    :param process: its process id.
+    """
+    return directory / f"{role}.{process}.calls"
+
+
 class RunningCall(NamedTuple):
     """A call that had not ended when the file was read.
 
@@ -94,6 +102,17 @@ class InFlight:
         self._bytes.release()
         self._map.close()
         self.path.unlink(missing_ok=True)
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove what processes that no longer run have left behind: files named ``<role>.<process id>.<what>``.
+
+    One whose process id is in use again stays until the next time. Only processes of one machine share a directory.
+    """
+    for path in directory.glob("*.*.*"):
+        process = path.name.split(".")[-2]
+        if process.isdecimal() and not Path("/proc", process).exists():
+            path.unlink(missing_ok=True)
 
 
 def running_calls(path: Path) -> list[RunningCall]:

@@ -22,6 +22,8 @@ _CONTRACTS: Final[Mapping[str, str]] = {
     "EventStoreContract": "store",
     "QueueContract": "queue",
     "AlertBookContract": "book",
+    "SchedulerContract": "scheduler",
+    "InputContract": "input",
 }
 
 

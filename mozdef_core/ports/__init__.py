@@ -12,7 +12,7 @@ from mozdef_core.ports.book import (
     TaskResult,
 )
 from mozdef_core.ports.queue import Delivery, Item, Origin, PutResult, Queue, QueueDepth
-from mozdef_core.ports.running import Input, Intake, Scheduler
+from mozdef_core.ports.running import Input, Intake, JobState, Scheduler
 from mozdef_core.ports.store import EventStore, Page, StoreRefusal, StoreStatus
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Input",
     "Intake",
     "Item",
+    "JobState",
     "Origin",
     "OwedSpan",
     "Page",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,12 +15,38 @@ from mozdef_core.ports.queue import PutResult
 OptionsType = TypeVar("OptionsType", bound=Options)
 
 
+@dataclass(slots=True)
+class JobState:
+    """How a job does, for the health page.
+
+    :param failures: how many of the runs have raised.
+    :param last_error: of the last run; None when it went well.
+    :param last_s: how long the last run took, in seconds; None before the first has ended.
+    """
+
+    runs: int = 0
+    failures: int = 0
+    last_error: str | None = None
+    last_s: float | None = None
+
+
 class Scheduler(ABC):
     """Runs jobs again and again, each in its own thread, one failing or slow job not holding up another."""
 
     @abstractmethod
     def every(self, interval: timedelta, name: str, job: Callable[[], None]) -> None:
-        """Run a job at this interval; a run that takes longer than the interval delays only its own next one."""
+        """Run a job at this interval; a run that takes longer than the interval delays only its own next one.
+
+        A job that raises runs again at its next time. That is logged once, until it runs well again or raises
+        something else: with a traceback, unless it is a :class:`MozdefError`, which is an outage and no bug.
+
+        :param name: of this job alone.
+        :raises ValueError: another job has this name.
+        """
+
+    @abstractmethod
+    def jobs(self) -> Mapping[str, JobState]:
+        """Return how each job does, by name; may be called from another thread while they run."""
 
     @abstractmethod
     def run(self, stop: threading.Event) -> None:

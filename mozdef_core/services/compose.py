@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from mozdef_core.config import Config
 from mozdef_core.errors import ConfigError
 from mozdef_core.health import Health
 from mozdef_core.host import Host, Plugin
-from mozdef_core.inflight import InFlight
+from mozdef_core.inflight import InFlight, path_of, remove_stale
 from mozdef_core.ports import EventStore, Queue, Scheduler
 
 if TYPE_CHECKING:
@@ -76,16 +77,21 @@ def find_enabled(config: Config) -> tuple[list[Plugin], list[str]]:
 def open_host(config: Config, role: str) -> Host:
     """Make the enabled plugins and rules, and the host that calls them.
 
-    :param role: names the file in which a supervisor sees the calls in flight.
+    A plugin whose call hung, so that the supervisor ended the process before this one, starts suspended.
+    The host is to be closed by :func:`close_host`.
+
+    :param role: names, with the process, the file in which a supervisor sees the calls in flight.
     :raises ConfigError: with every problem of every plugin and rule.
     """
     plugins, problems = find_enabled(config)
     if problems:
         raise ConfigError(problems)
-    config.data_dir.mkdir(parents=True, exist_ok=True)
-    health = Health(config.health.limits(), InFlight(in_flight_path(config, role)))
+    directory = _run_dir(config)
+    directory.mkdir(parents=True, exist_ok=True)
+    remove_stale(directory)
+    health = Health(config.health.limits(), InFlight(path_of(directory, role, os.getpid())))
     host = Host(plugins, health)
-    ended = _ended_path(config, role)
+    ended = _ended_path(config, role, os.getppid())
     if ended.exists():
         name = ended.read_text(encoding="utf-8")
         ended.unlink()
@@ -94,18 +100,30 @@ def open_host(config: Config, role: str) -> Host:
     return host
 
 
-def in_flight_path(config: Config, role: str) -> Path:
-    """Return the file in which a role of this node publishes the plugin calls that are running."""
-    return config.data_dir / "run" / f"{role}.calls"
+def close_host(host: Host) -> None:
+    """Close the plugins and what the host publishes."""
+    host.close()
+    if host.health.in_flight is not None:
+        host.health.in_flight.close()
 
 
-def _ended_path(config: Config, role: str) -> Path:
-    return config.data_dir / "run" / f"{role}.suspend"
+def in_flight_path(config: Config, role: str, process: int) -> Path:
+    """Return the file in which the process that fills a role publishes the plugin calls that are running."""
+    return path_of(_run_dir(config), role, process)
+
+
+def _run_dir(config: Config) -> Path:
+    return config.data_dir / "run"
+
+
+def _ended_path(config: Config, role: str, supervisor: int) -> Path:
+    """Return the file by which a supervisor, known by its process id, tells the next child of a role what hung."""
+    return _run_dir(config) / f"{role}.{supervisor}.suspend"
 
 
 def suspend_at_start(config: Config, role: str, plugin: str) -> None:
-    """Have a role that is about to be killed start with a plugin suspended."""
-    _ended_path(config, role).write_text(plugin, encoding="utf-8")
+    """Have the next child that this process starts for a role begin with a plugin suspended."""
+    _ended_path(config, role, os.getpid()).write_text(plugin, encoding="utf-8")
 
 
 class _JsonLines(logging.Formatter):

@@ -6,18 +6,19 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from mozdef_core import discovery
 from mozdef_core.config import Config
 from mozdef_core.detection import Detector
-from mozdef_core.host import Host
-from mozdef_core.normalise import Normaliser, cef, parse_json
-from mozdef_core.pipeline import Decoder, Pipeline
+from mozdef_core.normalise import Normaliser
+from mozdef_core.pipeline import Pipeline
 from mozdef_core.ports import Input, Origin
 from mozdef_core.response import Responder
 from mozdef_core.services import compose
+from mozdef_core.services.decoders import decoder_of, decoders
 from mozdef_core.services.heartbeat import Heartbeat
 from mozdef_core.services.inputs import InputRunner
 from mozdef_core.services.intake import QueueIntake
@@ -36,19 +37,6 @@ def stop_on_signal() -> threading.Event:
     return stop
 
 
-def decoders(inputs: Mapping[str, Input[Any]]) -> dict[str, Decoder]:
-    """Return what reads the raw bytes of an item, by name: the core's own and those that inputs bring."""
-    known: dict[str, Decoder] = {"json": parse_json, "cef": cef.decode}
-    known.update({source.decoder: source.decode for source in inputs.values() if source.decoder not in known})
-    return known
-
-
-def pipeline(config: Config, host: Host, inputs: Mapping[str, Input[Any]]) -> Pipeline:
-    """Put the pipeline of this process together."""
-    normaliser = Normaliser(config.core.node, os.getpid(), host.recognisers)
-    return Pipeline(host, normaliser, decoders(inputs), config.entrances)
-
-
 def run_worker(config: Config, ready: Callable[[], None]) -> None:
     """Fill the role of the worker until SIGTERM: queue, pipeline, store, stream detection, inputs."""
     stop = stop_on_signal()
@@ -59,13 +47,14 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
     intakes: dict[str, QueueIntake] = {}
 
     def intake(name: str, source: Input[Any]) -> QueueIntake:
-        intakes[name] = QueueIntake(queue, Origin(name=name, kind=source.kind, decoder=source.decoder))
+        intakes[name] = QueueIntake(queue, Origin(name, source.kind, decoder_of(name, source)))
         return intakes[name]
 
     runner = InputRunner(inputs, intake)
+    normaliser = Normaliser(config.core.node, os.getpid(), host.recognisers)
     worker = Worker(
         queue,
-        pipeline(config, host, inputs),
+        Pipeline(host, normaliser, decoders(inputs), config.entrances),
         Detector(host),
         store,
         book,
@@ -76,6 +65,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
         depth = queue.depth()
         return {
             "worker": worker.progress.snapshot(),
+            "normaliser": {"failures": normaliser.failures},
             "plugins": host.health.snapshot(),
             "inputs": {
                 name: {
@@ -100,7 +90,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
             runner.join()
             queue.close()
             store.close()
-            host.close()
+            compose.close_host(host)
     book.close()
 
 
@@ -123,9 +113,14 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
     add_jobs(
         scheduler, responder=Responder(host, book), detector=Detector(host), store=store, book=book, tidy=tidy
     )
-    with Heartbeat(book, "scheduler", lambda: {"plugins": host.health.snapshot()}):
+
+    def snapshot() -> dict[str, Any]:
+        jobs = {name: asdict(state) for name, state in scheduler.jobs().items()}
+        return {"plugins": host.health.snapshot(), "jobs": jobs}
+
+    with Heartbeat(book, "scheduler", snapshot):
         ready()
         scheduler.run(stop)
     store.close()
-    host.close()
+    compose.close_host(host)
     book.close()

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from mozdef_core.inflight import SLOTS, InFlight, running_calls
+from mozdef_core.inflight import SLOTS, InFlight, path_of, remove_stale, running_calls
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,3 +82,29 @@ def test_what_a_killed_process_was_doing_can_still_be_read(tmp_path):
     (call,) = running_calls(path)
     assert (call.plugin, call.hook, call.key) == ("stuck", "enrich", "event1")
     assert 0 <= call.seconds < 60
+
+
+def test_every_process_of_a_role_has_a_file_of_its_own(tmp_path):
+    first = InFlight(path_of(tmp_path, "worker", os.getpid()))
+    second = InFlight(path_of(tmp_path, "worker", os.getpid() + 1))
+    first.begin(first.label("geoip", "enrich"), "event1", 1)
+    second.begin(second.label("linux", "on_event"), "event2", 1)
+    assert [call.plugin for call in running_calls(path_of(tmp_path, "worker", os.getpid()))] == ["geoip"]
+
+
+def test_what_ended_processes_have_left_is_removed_and_nothing_else(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    for name in (
+        f"worker.{process.pid}.calls",
+        f"worker.{process.pid}.suspend",
+        f"worker.{os.getpid()}.calls",
+        f"scheduler.{os.getppid()}.suspend",
+        "notes.of.mine",
+        "worker.calls",
+    ):
+        (tmp_path / name).touch()
+    remove_stale(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [f"worker.{os.getpid()}.calls", f"scheduler.{os.getppid()}.suspend", "notes.of.mine", "worker.calls"]
+    )

@@ -61,7 +61,9 @@ def _announce(config: Config, notices: Sequence[str]) -> None:
         where = ", ".join(
             f"{key} {value}" for key, value in table.items() if key in ("udp", "tcp", "tls", "paths")
         )
-        lines.append(f"  input {name}: {where or 'as its defaults say (mozdef plugins show ' + name + ')'}")
+        lines.append(
+            f"  input {name}: {where or 'as its defaults say (mozdef plugins show ' + config.input_kind(name) + ')'}"
+        )
     lines += [f"  note: {notice}" for notice in notices]
     lines += [
         "Next: mozdef demo (plays an attack), mozdef tail (shows events as they arrive),",
@@ -77,7 +79,7 @@ def _stuck(config: Config, children: Sequence[Child]) -> Sequence[str]:
 
     names = []
     for child in children:
-        for call in running_calls(in_flight_path(config, child.name)):
+        for call in running_calls(in_flight_path(config, child.name, child.pid)):
             if call.seconds > config.health.stuck_s:
                 click.echo(
                     f"{child.name} hangs in {call.hook} of plugin {call.plugin} at {call.key} for "
