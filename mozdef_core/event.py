@@ -17,7 +17,6 @@ LATE_HORIZON_S: Final = 7 * 86_400
 """An event whose own time is further back than this is judged by its time of reception (detections.md A3.2)."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: sorts as the numbers do
-_MISSING: Final = object()
 
 
 def _base32(number: int, length: int) -> str:
@@ -130,8 +129,16 @@ class Event:
 
         A literal dotted key and a nested object are the same path; the longest literal key wins.
         """
-        value: Any = self.body
-        value = value.get(path) if "." not in path else next(_walk(value, split_path(path), 0), None)
+        value: Any
+        parts = split_path(path)
+        if len(parts) == 1:
+            value = self.body.get(path)
+        else:
+            parent = self.body.get(parts[0])
+            if len(parts) == 2 and parent.__class__ is dict and path not in self.body:  # as nearly always
+                value = parent.get(parts[1])
+            else:
+                value = next(_walk(self.body, parts, 0), None)
         if value is None:
             return default
         return _copy(value) if isinstance(value, dict | list) else value
@@ -224,48 +231,61 @@ class Event:
         scalar is in the way of a nested object the rest of the name becomes a literal dotted key beside it.
         """
         body = dict(self.body)
+        editing = _Editing()
         for path in change.remove:
-            _remove(body, split_path(path))
+            editing.remove(body, split_path(path))
         for path, value in change.set.items():
-            _set(body, split_path(path), _copy(value))
+            editing.set(body, split_path(path), _copy(value) if isinstance(value, dict | list) else value)
         return Event(self.id, body)
 
 
-def _remove(node: dict[str, Any], parts: tuple[str, ...]) -> None:
-    for stop in range(len(parts), 0, -1):
-        key = ".".join(parts[:stop])
-        if key not in node:
-            continue
-        if stop == len(parts):
-            del node[key]
-        elif isinstance(node[key], dict):
-            node[key] = dict(node[key])
-            _remove(node[key], parts[stop:])
+class _Editing:
+    """Sets and removes paths in a document whose inner objects are shared; each is copied once, when first entered."""
 
+    __slots__ = ("_own",)
 
-def _set(node: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
-    for stop in range(len(parts), 1, -1):
-        key = ".".join(parts[:stop])
-        if key not in node:
-            continue
-        if stop == len(parts):
-            node[key] = value
+    def __init__(self) -> None:
+        self._own: dict[int, dict[str, Any]] = {}
+
+    def _enter(self, node: dict[str, Any], key: str, child: dict[str, Any]) -> dict[str, Any]:
+        if id(child) not in self._own:
+            child = node[key] = dict(child)
+            self._own[id(child)] = child  # it lives as long as this, so that its id stays its own
+        return child
+
+    def remove(self, node: dict[str, Any], parts: tuple[str, ...]) -> None:
+        """Take away every spelling of a path."""
+        for stop in range(len(parts), 0, -1):
+            key = ".".join(parts[:stop])
+            if key not in node:
+                continue
+            if stop == len(parts):
+                del node[key]
+            elif isinstance(child := node[key], dict):
+                self.remove(self._enter(node, key, child), parts[stop:])
+
+    def set(self, node: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
+        """Set the spelling of a path that is there, or a new one."""
+        for stop in range(len(parts), 1, -1):
+            key = ".".join(parts[:stop])
+            if key not in node:
+                continue
+            if stop == len(parts):
+                node[key] = value
+                return
+            if isinstance(child := node[key], dict):
+                self.set(self._enter(node, key, child), parts[stop:], value)
+                return
+        if len(parts) == 1:
+            node[parts[0]] = value
             return
-        if isinstance(node[key], dict):
-            node[key] = dict(node[key])
-            _set(node[key], parts[stop:], value)
+        child = node.get(parts[0])
+        if child is None:
+            child = {}
+        elif not isinstance(child, dict):
+            node[".".join(parts)] = value
             return
-    if len(parts) == 1:
-        node[parts[0]] = value
-        return
-    child = node.get(parts[0], _MISSING)
-    if child is _MISSING or child is None:
-        child = {}
-    elif not isinstance(child, dict):
-        node[".".join(parts)] = value
-        return
-    node[parts[0]] = dict(child)
-    _set(node[parts[0]], parts[1:], value)
+        self.set(self._enter(node, parts[0], child), parts[1:], value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ MAX_DEPTH: Final = 100
 """An item that is nested deeper than this is refused (event-format.md section 5.10)."""
 INT64: Final = range(-(2**63), 2**63)
 
-_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
-_LONG_NUMBER: Final = b"0" * 19
+DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
+LONG_NUMBER: Final = b"0" * 19
 
 
 class Replaced(dict[str, Any]):
@@ -43,7 +43,7 @@ def parse_json(raw: bytes) -> object:
     structure = _without_strings(raw)
     if structure.count(b"{") + structure.count(b"[") > MAX_DEPTH and depth_of(value) > MAX_DEPTH:
         raise InvalidItemError("too-deep", f"nested deeper than {MAX_DEPTH} levels")
-    if structure.count(b":") != count_keys(value) or _LONG_NUMBER in structure.translate(_DIGITS):
+    if structure.count(b":") != count_keys(value) or LONG_NUMBER in structure.translate(DIGITS):
         return _carefully(raw, "")
     return value
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mozdef_core.event import Event
-from mozdef_core.normalise import limit
+from mozdef_core.normalise import limit, limits
 
 
 def event(**body):
@@ -25,6 +25,22 @@ def nested(depth):
     for _ in range(depth):
         node = {"a": node}
     return node
+
+
+@given(
+    st.integers(0, 9_000).flatmap(lambda size: st.sampled_from(["x" * size, ["y"] * (size // 8)])),
+    st.sampled_from(["k", "k" * 256, "k" * 257]),
+    st.sampled_from([0, 2**63 - 1, 2**63, -(2**63), 2**64 - 1]),
+    st.integers(0, 25),
+    st.sampled_from([0, 3, *range(940, 1_010)]),
+)
+@example("", "k", 0, 0, 998)
+@example("", "k", 0, 0, 997)
+def test_the_quick_look_admits_nothing_that_the_walk_does_not(value, key, number, depth, keys):
+    body = event(
+        details={key: value, "n": number, "deep": nested(depth), **{f"{n:x}": 0 for n in range(keys)}}
+    ).body
+    assert limits._fits(body) == limits._fits_on_a_walk(body)
 
 
 def test_an_event_within_the_limits_is_the_same_object():
@@ -105,6 +121,7 @@ JSON = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(TEXT, JSON, max_size=6), st.integers(0, 90))
+@example({"": {"\x00": "\x00"}}, 0)
 def test_whatever_it_was_it_can_be_stored_and_is_limited_once(details, depth):
     for _ in range(depth):
         details = {"a": details}
