@@ -67,6 +67,11 @@ def isoformat(us: int) -> str:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=65_536)  # the events of a request share a time, and each is asked several times
+def _read_time(text: str) -> int:
+    return microseconds(datetime.fromisoformat(text))
+
+
 @lru_cache(maxsize=65_536)
 def split_path(path: str) -> tuple[str, ...]:
     """Return the parts of a dotted path."""
@@ -185,12 +190,12 @@ class Event:
     @property
     def time_us(self) -> int:
         """When it happened (``utctimestamp``) in microseconds since 1970."""
-        return microseconds(datetime.fromisoformat(self.body["utctimestamp"]))
+        return _read_time(self.body["utctimestamp"])
 
     @property
     def received_us(self) -> int:
         """When MozDef had it in hand (``receivedtimestamp``) in microseconds since 1970."""
-        return microseconds(datetime.fromisoformat(self.body["receivedtimestamp"]))
+        return _read_time(self.body["receivedtimestamp"])
 
     @property
     def detection_us(self) -> int:

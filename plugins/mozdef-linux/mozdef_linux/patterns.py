@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 
@@ -52,6 +53,7 @@ def _fields(match: re.Match[str]) -> dict[str, Any]:
     return fields
 
 
+@lru_cache(maxsize=65_536)
 def clean_address(text: str) -> str | None:
     """Return an address in its short form, without zone, v4-mapped as v4; None when it is none."""
     try:
