@@ -16,13 +16,18 @@ log = logging.getLogger(__name__)
 
 RESTART_S: Final = (1, 2, 5, 10, 30, 60)
 STEADY_S: Final = 300
+"""An input that has run for so long has its failures forgotten."""
 
 
 @dataclass(slots=True)
 class InputState:
-    """How an input does, for the health page."""
+    """How an input does, for the health page.
+
+    :param finished: it has ended of itself, because there is no more to read.
+    """
 
     running: bool = False
+    finished: bool = False
     restarts: int = 0
     last_error: str | None = None
 
@@ -73,24 +78,24 @@ class InputRunner:
             state.running = True
             outcome = contain(self._run, name, source, stop, bound)
             state.running = False
-            if outcome.error is None and (stop.is_set() or outcome.value):
+            if outcome.error is None:
+                state.finished = not stop.is_set()
                 return
             if stop.is_set():
                 log.error("input %s failed while stopping", name, exc_info=outcome.error)
                 return
-            wait_s = RESTART_S[min(failures, len(RESTART_S) - 1)]
-            state.last_error = f"{type(outcome.error).__name__}: {outcome.error}"
             if outcome.took_s > STEADY_S:
                 failures = 0
+            wait_s = RESTART_S[min(failures, len(RESTART_S) - 1)]
+            state.last_error = f"{type(outcome.error).__name__}: {outcome.error}"
             log.error("input %s failed; it is started again in %d s", name, wait_s, exc_info=outcome.error)
             failures, bound = failures + 1, False
             state.restarts += 1
             if stop.wait(wait_s):
                 return
 
-    def _run(self, name: str, source: Input[Any], stop: threading.Event, bound: bool) -> bool:
-        """Run an input to its end; return whether it ended of itself because there is no more to read."""
+    def _run(self, name: str, source: Input[Any], stop: threading.Event, bound: bool) -> None:
+        """Run an input to its end, which is when it is told to stop or there is no more to read."""
         if not bound:
             source.bind()
         source.run(self._intakes[name], stop)
-        return True

@@ -14,9 +14,10 @@ from typing import Any
 from mozdef_core import discovery
 from mozdef_core.config import Config
 from mozdef_core.detection import Detector
+from mozdef_core.errors import QueueError
 from mozdef_core.normalise import Normaliser
 from mozdef_core.pipeline import Pipeline
-from mozdef_core.ports import Input, Origin
+from mozdef_core.ports import Input, Origin, Queue
 from mozdef_core.response import Responder
 from mozdef_core.services import compose
 from mozdef_core.services.decoders import decoder_of, decoders
@@ -48,6 +49,14 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
+def _depth(queue: Queue) -> dict[str, Any]:
+    """Return how much waits, or why that cannot be told now: the other counters are shown all the same."""
+    try:
+        return queue.depth()._asdict()
+    except QueueError as error:
+        return {"error": str(error)}
+
+
 def run_worker(config: Config, ready: Callable[[], None]) -> None:
     """Fill the role of the worker until SIGTERM: queue, pipeline, store, stream detection, inputs."""
     stop = stop_on_signal()
@@ -73,21 +82,18 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
     )
 
     def snapshot() -> dict[str, Any]:
-        depth = queue.depth()
         return {
             "worker": worker.progress.snapshot(),
             "normaliser": {"failures": normaliser.failures},
             "plugins": host.health.snapshot(),
             "inputs": {
                 name: {
-                    "running": state.running,
-                    "restarts": state.restarts,
-                    "last_error": state.last_error,
+                    **asdict(state),
                     **intakes[name].counters.snapshot(),
                 }
                 for name, state in runner.states.items()
             },
-            "queue": depth._asdict(),
+            "queue": _depth(queue),
         }
 
     runner.bind()
