@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mozdef_core import Input, Intake, QueueError
-from mozdef_files.line import LONGEST, Line, cut_lines, parse_line
+from mozdef_files.line import LONGEST, Line, cut_lines
 from mozdef_files.positions import Positions
+from mozdef_files.reader import make_reader
 from mozdef_files.settings import STANDARD_INPUT, FilesOptions
 from mozdef_files.tail import Tail
 from mozdef_files.watch import Watch
@@ -31,10 +32,15 @@ class FilesInput(Input[FilesOptions]):
     def __init__(self, options: FilesOptions) -> None:
         super().__init__(options)
         self._positions: Positions | None = None
+        self._reader = make_reader(options.format)
+        self._fields: dict[str, Any] = {"category": "syslog"} if options.format == "syslog" else {}
+        self._fields |= options.fields
+        if options.tags:
+            self._fields["tags"] = options.tags
 
     def decode(self, raw: bytes) -> Mapping[str, Any]:
-        """Read one line; see :func:`mozdef_files.line.parse_line`."""
-        return parse_line(raw, self.options.format)
+        """Read one line, as its format says; see :mod:`mozdef_files.reader`."""
+        return self._reader(raw)
 
     def bind(self) -> None:
         """Open and lock the positions.
@@ -85,7 +91,14 @@ class FilesInput(Input[FilesOptions]):
         """Hand over what a file has to give, one batch at most, so that no file keeps the others waiting."""
         final = watch.finished(tail, now_s)
         uid = tail.position.uid
-        lines = tail.read(_BATCH, now_s, final=final)
+        try:
+            lines = tail.read(_BATCH, now_s, final=final)
+        except OSError as error:
+            watch.complain(tail.position.path, error.strerror)
+            tail.more = False
+            if final:
+                watch.drop(tail)
+            return
         if tail.position.uid != uid and lines:
             tail.refuse()  # truncated: its new uid has to be written down before a line is put under it
             return
@@ -107,9 +120,7 @@ class FilesInput(Input[FilesOptions]):
         stop: threading.Event,
     ) -> bool:
         """Put lines, as often as it takes; return False if told to stop before the queue has them."""
-        fields: dict[str, Any] = {"eventsource": path, **self.options.fields}
-        if self.options.tags:
-            fields["tags"] = self.options.tags
+        fields = {"eventsource": path, **self._fields}
         raw = [line.raw for line in lines]
         while True:
             try:

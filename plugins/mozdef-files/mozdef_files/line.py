@@ -11,7 +11,12 @@ import orjson
 from mozdef_core import InvalidItemError
 
 LONGEST: Final = 1_048_576
-"""A longer line is cut into pieces of this many bytes."""
+"""A longer line is cut into pieces of at most this many bytes."""
+
+Format = Literal["auto", "json", "syslog", "text"]
+"""What a line is."""
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
@@ -51,7 +56,7 @@ def cut_lines(content: bytes, offset: int, most: int, *, final: bool = False) ->
         if end >= 0:
             after = end + 1
         elif size - position > LONGEST:
-            end = after = position + LONGEST
+            end = after = _between_characters(content, position + LONGEST)
         elif final:
             end = after = size
         else:
@@ -63,14 +68,25 @@ def cut_lines(content: bytes, offset: int, most: int, *, final: bool = False) ->
     return Cut(lines, position)
 
 
+def _between_characters(content: bytes, position: int) -> int:
+    """Return where to cut at or just before a position, so that no character of UTF-8 is torn in two."""
+    for start in range(position, max(position - LONGEST, position - 4), -1):
+        if content[start] & 0xC0 != 0x80:
+            return start
+    return position
+
+
 def parse_line(raw: bytes, form: Literal["auto", "json", "text"]) -> Mapping[str, Any]:
     """Read a line into what the normaliser takes: the JSON object that it is, or its text as the message.
 
+    A byte order mark in front, as a file may begin with, is left out; bytes that are not UTF-8 are replaced.
+
     :raises InvalidItemError: it is empty, or no JSON object where one is required.
     """
+    raw = raw.removeprefix(_BYTE_ORDER_MARK)
     if form == "json" or (form == "auto" and raw.lstrip()[:1] == b"{"):
         try:
-            value = orjson.loads(raw)
+            value = _loads(raw)
         except orjson.JSONDecodeError as error:
             if form == "json":
                 raise InvalidItemError("invalid-json", f"the line is not JSON: {error}") from None
@@ -84,6 +100,16 @@ def parse_line(raw: bytes, form: Literal["auto", "json", "text"]) -> Mapping[str
     if not text:
         raise InvalidItemError("empty-message", "the line is empty")
     return {"message": text}
+
+
+def _loads(raw: bytes) -> object:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        text = raw.decode("utf-8", "replace")
+        if "\ufffd" not in text:
+            raise
+        return orjson.loads(text)
 
 
 def _name(value: object) -> str:

@@ -91,13 +91,13 @@ class Watch:
             if key in self._tails or not stat.S_ISREG(status.st_mode):
                 return key if key in self._tails else None
             if len(self._tails) >= self._most:
-                self._complain(path, "max_files are open already")
+                self.complain(path, "max_files are open already")
                 return None
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._complain(path, error.strerror)
+            self.complain(path, error.strerror)
             return None
         status = os.fstat(descriptor)
         if (status.st_dev, status.st_ino) in self._tails:  # renamed just now
@@ -131,7 +131,7 @@ class Watch:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            self._complain(path, error.strerror)
+            self.complain(path, error.strerror)
             return
         status = os.fstat(descriptor)
         if (status.st_dev, status.st_ino) == position.key and _is_same(descriptor, position):
@@ -139,7 +139,8 @@ class Watch:
         else:
             os.close(descriptor)
 
-    def _complain(self, path: str, reason: str | None) -> None:
+    def complain(self, path: str, reason: str | None) -> None:
+        """Say once that a file is not read, and why; again only after it could be opened."""
         if path not in self._complained:
             self._complained.add(path)
             log.warning("files: %s is not read: %s", path, reason)

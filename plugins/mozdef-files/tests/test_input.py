@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from mozdef_files import FilesInput, FilesOptions
+from mozdef_files.tail import Tail
 from pydantic import ValidationError
 
 from mozdef_core import QueueError
@@ -296,3 +297,25 @@ def test_standard_input_is_read_line_by_line_to_its_end():
     finally:
         reader.kill()
         reader.wait(20)
+
+
+def test_a_file_that_cannot_be_read_any_more_is_named_and_the_others_go_on(
+    follow, write, intake, monkeypatch, caplog
+):
+    read = Tail.read
+
+    def fail_for_one(tail, *arguments, **named):
+        if tail.position.path.endswith("bad.log"):
+            raise OSError(5, "Input/output error")
+        return read(tail, *arguments, **named)
+
+    monkeypatch.setattr(Tail, "read", fail_for_one)
+    write("bad.log", b"lost\n")
+    write("good.log", b"one\n")
+    follow()
+    intake.until(b"one")
+    write("good.log", b"two\n")
+    intake.until(b"one", b"two")
+    assert [record.args[1] for record in caplog.records if "bad.log" in str(record.args)] == [
+        "Input/output error"
+    ]

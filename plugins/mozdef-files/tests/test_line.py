@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mozdef_files.line import Line, cut_lines, parse_line
+from mozdef_files.line import LONGEST, Line, cut_lines, parse_line
 
 from mozdef_core import InvalidItemError
 
@@ -90,3 +90,9 @@ def test_no_bytes_make_it_fail_otherwise(raw, form):
     except InvalidItemError:
         read = {}
     assert isinstance(read, dict)
+
+
+def test_a_line_cut_into_pieces_is_never_cut_within_a_character():
+    text = "a" + "é" * LONGEST
+    pieces = cut_lines(text.encode() + b"\n", 0, 10).lines
+    assert "".join(line.raw.decode() for line in pieces) == text

@@ -13,6 +13,7 @@ from mozdef_syslog.structured import parse_structured
 from mozdef_syslog.traditional import parse_traditional
 
 _PRIORITY = re.compile(r"<(\d{1,3})>\s*")
+_STRUCTURED = re.compile(r"[1-9]\d? \d{4}-\d\d-\d\dT")
 _COOKIE = re.compile(r"(?:@cee:)?\s*(?=\{)")
 _SECOND_RANK = {
     "timestamp": "date",
@@ -25,7 +26,9 @@ _SECOND_RANK = {
 
 
 def parse_message(raw: bytes, *, json_in_message: bool = False) -> Mapping[str, Any]:
-    """Read a message of either RFC, with or without a priority.
+    """Read a message of either RFC, with or without a priority: from the network, or a line of a log file.
+
+    A message of RFC 5424 without a priority, as templates for files write it, is known by its full time.
 
     Severity and facility are numbers, which the normaliser names. Time, host, program and process number are
     absent where the message does not say them.
@@ -41,7 +44,8 @@ def parse_message(raw: bytes, *, json_in_message: bool = False) -> Mapping[str, 
         text = text[priority.end() :]
     if not text:
         raise InvalidItemError("empty-message", "the message is empty, at least a text is required")
-    fields = (parse_structured(text) if known else None) or parse_traditional(text, has_priority=known)
+    structured = parse_structured(text) if known or _STRUCTURED.match(text) else None
+    fields = structured or parse_traditional(text, has_priority=known)
     if priority is not None and known:
         fields["facility"], fields["severity"] = divmod(int(priority[1]), 8)
     if json_in_message and (own := _read_object(fields.get("summary", ""))) is not None:

@@ -2,8 +2,8 @@
 
 The odd forms are those of Python's ``SysLogHandler`` (neither time nor host), of glibc's ``syslog()`` (no host),
 of rsyslog (ISO time), of Cisco's IOS and ASA (sequence numbers, marks before the time, a year, a zone, the host
-before the time or with a colon, ``%FACILITY-SEVERITY-MNEMONIC`` instead of a program) and of Meraki (version 1 and
-seconds since 1970).
+before the time or with a colon, ``%FACILITY-SEVERITY-MNEMONIC`` instead of a program), of Meraki (version 1 and
+seconds since 1970) and of the files that BusyBox writes (``authpriv.info`` between host and program).
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ _EPOCH = re.compile(r"1 (\d{10}(?:\.\d{1,9})?) (\S+) ")
 _SEQUENCE = re.compile(r"(?:\d{1,10}: ){1,2}(?=%)")
 _FORWARDED = re.compile(r"Message forwarded from ([^\s:]+): ")
 _REPEATED = re.compile(r"(?:last )?message repeated \d+ times")
-_HOST = re.compile(r"([\w.:\-@/%]+)(?: +|\Z)")
+_HOST = re.compile(r"([\w.:\-@/%]+) +")
 _HOST_COLON = re.compile(r"([\w.\-]+) ?: *(?=%)")
+_LEVEL = re.compile(
+    r"(kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7])"
+    r"\.(emerg|alert|crit|err|warn|warning|notice|info|debug) +(?=\S)"
+)
 _CISCO = re.compile(r"%([A-Z0-9_]+(?:-[A-Z0-9_]+)*?)-([0-7])-([A-Z0-9_]+)(?=:)")
 _TAG = re.compile(r'([^\s\[:="{}]+(?::+[^\s\[:="{}]+)*)(?:\[([^\]\s]*)\](?::\s?|\s|\Z)|:(?:\s|\Z))')
 _TAG_TIGHT = re.compile(r"([A-Za-z][\w.\-]{0,31})(?:\[(\d+)\])?:(?![:/])")
@@ -44,6 +48,9 @@ def parse_traditional(text: str, *, has_priority: bool) -> dict[str, Any]:
         if host := time[1] or time[2]:
             fields["hostname"] = host
         text = _take_host(text, fields)
+        if not has_priority and (level := _LEVEL.match(text)):
+            fields["facility"], fields["severity"] = level.groups()
+            text = text[level.end() :]
     elif sequence := _SEQUENCE.match(text):
         text = text[sequence.end() :]
     if time or has_priority:
