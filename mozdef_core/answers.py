@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
-from mozdef_core.alert import Alert, AlertChange
-from mozdef_core.event import Change, Drop, Refuse, Split, State
+from mozdef_core.alert import Alert, AlertChange, Severity
+from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 
 MOST_ALERTS: Final = 100_000
 """An ``alert_match`` that yields more than this in one call has gone wrong."""
@@ -31,11 +33,21 @@ def _change(value: Any, allowed: str) -> Change:
 
 def _accept_on_event(value: Any) -> Any:
     kind = value.__class__
-    if value is None or kind is Drop or kind is Refuse or kind is State:
+    if value is None:
+        return None
+    if kind is Drop:
+        return _checked(value, (("reason", str, "text"),))
+    if kind is Refuse:
+        return _checked(value, (("code", str, "text"), ("reason", str, "text")))
+    if kind is State:
+        _checked(value, (("collection", str, "text"), ("id", str, "text")))
+        f"{value.collection}{value.id}".encode()  # half a surrogate pair names nothing
         return value
     if kind is Split:
-        allowed = "a Split of Changes"
-        return Split(tuple(_change(change, allowed) for change in value.changes))
+        changes = tuple(_change(change, "a Split of Changes") for change in value.changes)
+        if not changes:
+            raise ValueError("returned a Split into nothing; a Drop says why an event is discarded")
+        return Split(changes)
     return _change(value, "Change, Split, Refuse, Drop, State or None")
 
 
@@ -52,13 +64,71 @@ def _accept_alert_match(value: Any) -> Any:
     for alert in alerts:
         if not isinstance(alert, Alert):
             raise TypeError(f"yielded {_kind(alert)}, expected Alerts")
+        _checked(alert, _ALERT)
+        _all_of(alert, "events", Event)
+        _all_of(alert, "tags", str)
+        _all_of(alert, "attack", str)
+        if alert.group is not None and list(map(type, alert.group)) != [str, str]:
+            raise TypeError("returned an Alert whose 'group' is not a pair of texts")
+        _storable(alert)
     return alerts or None
 
 
 def _accept_alert_action(value: Any) -> Any:
-    if value is not None and type(value) is not AlertChange:
+    if value is None:
+        return None
+    if type(value) is not AlertChange:
         raise TypeError(f"returned {_kind(value)}, expected AlertChange or None")
+    _checked(value, _ALERT_CHANGE)
+    _storable(value)
     return value
+
+
+_ALERT: Final = (
+    *((name, str, "text") for name in ("rule_version", "summary", "category", "url", "channel")),
+    ("first", tuple, "a Moment"),
+    ("last", tuple, "a Moment"),
+    ("severity", Severity, "a Severity"),
+    ("count", int, "a whole number"),
+    ("group", tuple | None, "a pair of texts or None"),
+    ("group_for", timedelta, "a timedelta"),
+    ("group_max", timedelta, "a timedelta"),
+    ("details", Mapping, "a mapping"),
+    ("notify", bool | None, "true, false or None"),
+)
+_ALERT_CHANGE: Final = (
+    ("details", Mapping, "a mapping"),
+    ("summary_suffix", str, "text"),
+    ("severity", Severity | None, "a Severity or None"),
+)
+
+
+def _checked(value: Any, members: Any) -> Any:
+    """Return a value whose members have the types that the core relies on."""
+    for name, kind, wanted in members:
+        member = getattr(value, name)
+        if not isinstance(member, kind):
+            raise TypeError(
+                f"returned {_article(value)} whose {name!r} is {_kind(member)}, expected {wanted}"
+            )
+    return value
+
+
+def _all_of(value: Any, name: str, kind: type) -> None:
+    """See that a member is a list or tuple of one type."""
+    members = getattr(value, name)
+    if not isinstance(members, list | tuple) or not all(isinstance(member, kind) for member in members):
+        raise TypeError(f"returned {_article(value)} whose {name!r} is not a list of {kind.__name__}")
+
+
+def _storable(value: Alert | AlertChange) -> None:
+    """See that the details can be written; what JSON has no form for is written as text."""
+    json.dumps(dict(value.details), default=str)
+
+
+def _article(value: object) -> str:
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "AE" else f"a {name}"
 
 
 ACCEPT: Final[Mapping[str, Callable[[Any], Any]]] = {

@@ -23,6 +23,10 @@ Decoder = Callable[[bytes], object]
 
 _RESERVED: Final = frozenset({"receivedtimestamp", "mozdefhostname", "mozdef"})
 _SETTABLE: Final = frozenset({"mozdef.retention"})
+_DEEPEST: Final = 100
+"""Nesting that a sender may have, too; the limits make text of what is deeper than 20."""
+_LONGEST_BITS: Final = 4_096
+"""The limits make text of an integer beyond 64 bits; Python writes no integer of more than 4,300 digits."""
 
 
 @dataclass(slots=True)
@@ -136,10 +140,9 @@ class Pipeline:
                 done.dropped += 1
                 return
             elif isinstance(answer, State):
+                document = limit(_finished(passage)).to_dict()
                 done.states.append(
-                    StateDocument(
-                        answer.collection, answer.id, passage.event.time_us, _finished(passage).to_dict()
-                    )
+                    StateDocument(answer.collection, answer.id, passage.event.time_us, document)
                 )
                 if not answer.keep_event:
                     return
@@ -199,14 +202,24 @@ def _objection(change: Change) -> str | None:
     return None
 
 
-def _is_json(value: Any) -> bool:
-    if value is None or isinstance(value, str | bool | int):
+def _is_json(value: Any, room: int = _DEEPEST) -> bool:
+    """Return whether the limits of event-format.md 5.10 have a form for a value, however long or odd its texts are.
+
+    :param room: how many levels of nesting there may be; with it a list that holds itself comes to an end.
+    """
+    if value is None or isinstance(value, str):
         return True
+    if isinstance(value, int):
+        return value.bit_length() <= _LONGEST_BITS
     if isinstance(value, float):
         return math.isfinite(value)
+    if not room:
+        return False
     if isinstance(value, list):
-        return all(map(_is_json, value))
-    return isinstance(value, dict) and all(isinstance(key, str) and _is_json(value[key]) for key in value)
+        return all(_is_json(element, room - 1) for element in value)
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and _is_json(value[key], room - 1) for key in value
+    )
 
 
 def _problem(plugin: Plugin, code: str, message: str) -> dict[str, str]:
