@@ -310,6 +310,23 @@ def test_an_answer_of_the_wrong_type_is_a_failure(clock: Clock, answer: object) 
     assert "plugin-error: TypeError: returned a value of type" in text
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        AlertChange(None),  # type: ignore[arg-type]
+        AlertChange({(1, 2): 3}),  # type: ignore[dict-item]
+        AlertChange(summary_suffix=None),  # type: ignore[arg-type]
+        AlertChange(severity="CRITICAL"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_change_that_the_book_could_not_hold_is_a_failure(clock: Clock, change: AlertChange) -> None:
+    site = Site(clock, [Plugin("chat", Action(change)), Plugin("good", Action())])
+    assert site.responder.run_due() == 2
+    (text,) = site.errors
+    assert text.startswith("chat (raised): plugin-error: TypeError: ")
+    assert site.results == [("good", "done")]
+
+
 @given(
     st.lists(
         st.sampled_from(["good", "raises", "delivery", "final", "wrong", "exits"]), min_size=1, max_size=6
