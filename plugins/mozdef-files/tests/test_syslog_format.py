@@ -66,7 +66,7 @@ def test_without_the_reader_of_syslog_the_options_say_what_to_install(monkeypatc
 
 def test_an_unknown_format_is_refused_with_those_there_are(tmp_path):
     with pytest.raises(ValidationError, match="'auto', 'json', 'syslog' or 'text'"):
-        FilesOptions(paths=["a.log"], format="sylog", state_dir=tmp_path)
+        FilesOptions(paths=["a.log"], format="yaml", state_dir=tmp_path)
 
 
 def test_a_byte_order_mark_and_broken_utf8_do_not_keep_json_from_being_read():
