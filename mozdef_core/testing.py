@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mozdef_core.event import Event
     from mozdef_core.testing_contracts.trial import Trial
 
-pytest.register_assert_rewrite("mozdef_core.testing_contracts.plugin")
+pytest.register_assert_rewrite("mozdef_core.testing_contracts.plugin", "mozdef_core.testing_contracts.input")
 
 _CONTRACTS: Final[Mapping[str, str]] = {
     "EventStoreContract": "store",
@@ -24,6 +24,7 @@ _CONTRACTS: Final[Mapping[str, str]] = {
     "AlertBookContract": "book",
     "SchedulerContract": "scheduler",
     "InputContract": "input",
+    "RememberedIntake": "input",
 }
 
 

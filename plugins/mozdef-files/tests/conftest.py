@@ -1,4 +1,4 @@
-"""A files input that runs in a thread, and an intake that remembers and knows repeats."""
+"""A files input that runs in a thread, with an intake that remembers and knows repeats."""
 
 from __future__ import annotations
 
@@ -8,46 +8,19 @@ import time
 import pytest
 from mozdef_files import FilesInput, FilesOptions
 
-from mozdef_core import Intake, PutResult
+from mozdef_core.testing import RememberedIntake
 
 
-class RememberedIntake(Intake):
-    """Keeps what it is given, each sender id once, as the queue does; refuses or fails while told to."""
+class LineIntake(RememberedIntake):
+    """An intake of which the tests look at single lines."""
 
-    def __init__(self):
-        self.messages = []
-        self.fields = []
-        self.repeats = 0
-        self.asked = threading.Event()
-        self.refusal = None
-        self.failure_after_put = None
-        self.lost_count = 0
-        self._seen = set()
+    @property
+    def fields(self):
+        return [fields for raw, _, fields in self.calls for _ in raw]
 
-    def put(self, raw, *, peer=None, sender_ids=None, fields=None):
-        self.asked.set()
-        if self.refusal is not None:
-            raise self.refusal
-        for message, sender_id in zip(raw, sender_ids, strict=True):
-            if sender_id is not None and sender_id in self._seen:
-                self.repeats += 1
-                continue
-            self._seen.add(sender_id)
-            self.messages.append(message)
-            self.fields.append(dict(fields))
-        if self.failure_after_put is not None:
-            raise self.failure_after_put
-        return PutResult([""] * len(raw), 0)
-
-    def lost(self, count, reason):
-        self.lost_count += count
-
-    def until(self, *expected, timeout_s=20):
-        """Wait until these messages are here, in this order, and nothing else."""
-        end_s = time.monotonic() + timeout_s
-        while len(self.messages) < len(expected) and time.monotonic() < end_s:
-            time.sleep(0.005)
-        assert self.messages == list(expected)
+    def until_just(self, *expected):
+        """Wait until these lines are here, in this order, and nothing else."""
+        assert self.until(len(expected)) == list(expected)
 
 
 class Followed:
@@ -91,7 +64,7 @@ class Followed:
 
 @pytest.fixture
 def intake():
-    return RememberedIntake()
+    return LineIntake()
 
 
 @pytest.fixture

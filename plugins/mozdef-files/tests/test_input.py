@@ -32,9 +32,9 @@ def opened(folder):
 def test_lines_come_as_they_are_written_with_their_path(follow, write, intake, tmp_path):
     write("a.log", b"one\ntwo\n")
     follow(fields={"category": "web"}, tags=["shop"])
-    intake.until(b"one", b"two")
+    intake.until_just(b"one", b"two")
     write("a.log", b"three\n")
-    intake.until(b"one", b"two", b"three")
+    intake.until_just(b"one", b"two", b"three")
     assert intake.fields[0] == {"eventsource": str(tmp_path / "a.log"), "category": "web", "tags": ["shop"]}
 
 
@@ -42,36 +42,36 @@ def test_a_file_that_was_there_is_begun_at_its_end_and_a_new_one_at_its_beginnin
     write("a.log", b"old\nhalf a li")
     follow(start="end").begun()
     write("b.log", b"new\n")
-    intake.until(b"new")
+    intake.until_just(b"new")
     write("a.log", b"ne\n")
-    intake.until(b"new", b"half a line")
+    intake.until_just(b"new", b"half a line")
 
 
 def test_a_file_that_appeared_while_nobody_looked_is_read_from_its_beginning(follow, write, intake):
     follow(start="end").begun().stop()
     write("a.log", b"new\n")
     follow(start="end")
-    intake.until(b"new")
+    intake.until_just(b"new")
 
 
 def test_an_unfinished_line_waits_for_its_end(follow, write, intake):
     write("a.log", b"one\nhal")
     follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
     time.sleep(0.3)
     assert intake.messages == [b"one"]
     write("a.log", b"f\n")
-    intake.until(b"one", b"half")
+    intake.until_just(b"one", b"half")
 
 
 def test_after_a_restart_reading_goes_on_where_it_was(follow, write, intake):
     write("a.log", b"one\n")
     first = follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
     first.stop()
     write("a.log", b"two\n")
     follow()
-    intake.until(b"one", b"two")
+    intake.until_just(b"one", b"two")
     assert intake.repeats == 0
 
 
@@ -84,46 +84,46 @@ def test_lines_that_were_put_but_not_noted_are_put_again_under_the_same_ids(foll
     intake.failure_after_put = None
     write("a.log", b"three\n")
     follow()
-    intake.until(b"one", b"two", b"three")
+    intake.until_just(b"one", b"two", b"three")
     assert intake.repeats == 2
 
 
 def test_a_renamed_file_is_read_on_and_the_new_one_from_its_beginning(follow, write, intake, tmp_path):
     write("a.log", b"one\n")
     follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
     (tmp_path / "a.log").rename(tmp_path / "a.log.1")
     write("a.log", b"new\n")
-    intake.until(b"one", b"new")
+    intake.until_just(b"one", b"new")
     write("a.log.1", b"written after the rename\n")
-    intake.until(b"one", b"new", b"written after the rename")
+    intake.until_just(b"one", b"new", b"written after the rename")
     assert intake.fields[2]["eventsource"] == str(tmp_path / "a.log")
 
 
 def test_a_renamed_file_that_the_paths_name_too_is_not_read_twice(follow, write, intake, tmp_path):
     write("a.log", b"one\n")
     first = follow(paths=[str(tmp_path / "*.log*")])
-    intake.until(b"one")
+    intake.until_just(b"one")
     (tmp_path / "a.log").rename(tmp_path / "a.log.1")
     write("a.log", b"two\n")
-    intake.until(b"one", b"two")
+    intake.until_just(b"one", b"two")
     first.stop()
     follow(paths=[str(tmp_path / "*.log*")])
     write("a.log", b"three\n")
-    intake.until(b"one", b"two", b"three")
+    intake.until_just(b"one", b"two", b"three")
     assert intake.repeats == 0
 
 
 def test_a_file_that_was_rotated_while_nobody_looked_is_read_to_its_end(follow, write, intake, tmp_path):
     write("a.log", b"one\n")
     first = follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
     first.stop()
     write("a.log", b"two\n")
     (tmp_path / "a.log").rename(tmp_path / "a.log.1")
     write("a.log", b"three\n")
     follow()
-    intake.until(b"three", b"two") if intake.messages[1:2] == [b"three"] else time.sleep(0.5)
+    intake.until_just(b"three", b"two") if intake.messages[1:2] == [b"three"] else time.sleep(0.5)
     assert sorted(intake.messages) == [b"one", b"three", b"two"]
     assert intake.repeats == 0
 
@@ -131,41 +131,41 @@ def test_a_file_that_was_rotated_while_nobody_looked_is_read_to_its_end(follow, 
 def test_a_truncated_file_is_read_from_its_beginning(follow, write, intake, tmp_path):
     write("a.log", b"one\ntwo\n")
     follow()
-    intake.until(b"one", b"two")
+    intake.until_just(b"one", b"two")
     os.truncate(tmp_path / "a.log", 0)
     write("a.log", b"six\n")
-    intake.until(b"one", b"two", b"six")
+    intake.until_just(b"one", b"two", b"six")
 
 
 def test_a_truncated_file_with_the_same_first_line_gives_that_line_again(follow, write, intake, tmp_path):
     write("a.log", b"# begin\nx\n")
     follow()
-    intake.until(b"# begin", b"x")
+    intake.until_just(b"# begin", b"x")
     os.truncate(tmp_path / "a.log", 0)
     write("a.log", b"# begin\n")
-    intake.until(b"# begin", b"x", b"# begin")
+    intake.until_just(b"# begin", b"x", b"# begin")
 
 
 def test_a_truncated_file_that_has_grown_past_the_old_place_is_noticed(follow, write, intake, tmp_path):
     write("a.log", b"one\n")
     first = follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
     first.stop()
     os.truncate(tmp_path / "a.log", 0)
     write("a.log", b"another and longer\n")
     follow()
-    intake.until(b"one", b"another and longer")
+    intake.until_just(b"one", b"another and longer")
 
 
 def test_a_removed_file_is_read_to_its_end_with_its_unfinished_line(follow, write, intake, tmp_path):
     write("a.log", b"one\n")
     follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
     with (tmp_path / "a.log").open("ab", buffering=0) as writer:
         (tmp_path / "a.log").unlink()
         writer.write(b"two\nlast")
-        intake.until(b"one", b"two")
-    intake.until(b"one", b"two", b"last")
+        intake.until_just(b"one", b"two")
+    intake.until_just(b"one", b"two", b"last")
 
 
 def test_files_that_are_gone_are_closed(follow, write, intake, tmp_path):
@@ -188,7 +188,7 @@ def test_compressed_files_and_folders_are_left_alone(follow, write, intake, tmp_
     (tmp_path / "folder.log").mkdir()
     write("b.log", b"one\n")
     follow(paths=[str(tmp_path / "*")])
-    intake.until(b"one")
+    intake.until_just(b"one")
     time.sleep(0.2)
     assert intake.messages == [b"one"]
 
@@ -202,7 +202,7 @@ def test_while_the_queue_refuses_the_place_is_kept(follow, write, intake):
     intake.refusal = None
     assert intake.messages == []
     follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
 
 
 def test_a_large_file_is_read_whole_and_keeps_no_other_waiting(follow, write, intake):
@@ -220,18 +220,18 @@ def test_a_large_file_is_read_whole_and_keeps_no_other_waiting(follow, write, in
 def test_a_line_longer_than_a_mebibyte_arrives_in_pieces(follow, write, intake):
     write("a.log", b"a" * 1_048_576 + b"b" * 10 + b"\nnext\n")
     follow()
-    intake.until(b"a" * 1_048_576, b"b" * 10, b"next")
+    intake.until_just(b"a" * 1_048_576, b"b" * 10, b"next")
 
 
 def test_no_more_files_are_opened_than_allowed_until_one_is_gone(follow, write, intake, tmp_path, caplog):
     write("a.log", b"one\n")
     write("b.log", b"two\n")
     follow(max_files=1)
-    intake.until(b"one")
+    intake.until_just(b"one")
     time.sleep(0.3)
     assert caplog.text.count("b.log is not read: max_files") == 1
     (tmp_path / "a.log").unlink()
-    intake.until(b"one", b"two")
+    intake.until_just(b"one", b"two")
 
 
 def test_positions_that_cannot_be_read_are_kept_aside(follow, write, intake, tmp_path, caplog):
@@ -239,7 +239,7 @@ def test_positions_that_cannot_be_read_are_kept_aside(follow, write, intake, tmp
     (tmp_path / "state/positions.json").write_bytes(b'{"patterns": [], "files": [{"nonsense": 1}]}')
     write("a.log", b"one\n")
     follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
     assert (tmp_path / "state/positions.damaged").exists()
     assert "positions could not be read" in caplog.text
 
@@ -313,9 +313,9 @@ def test_a_file_that_cannot_be_read_any_more_is_named_and_the_others_go_on(
     write("bad.log", b"lost\n")
     write("good.log", b"one\n")
     follow()
-    intake.until(b"one")
+    intake.until_just(b"one")
     write("good.log", b"two\n")
-    intake.until(b"one", b"two")
+    intake.until_just(b"one", b"two")
     assert [record.args[1] for record in caplog.records if "bad.log" in str(record.args)] == [
         "Input/output error"
     ]

@@ -54,7 +54,7 @@ def test_the_input_gives_syslog_lines_the_category_of_syslog(follow, write, inta
     pytest.importorskip("mozdef_syslog")
     write("auth.log", f"Nov 18 11:00:00 web1 sshd[123]: {FAILED}\n".encode())
     follow(format="syslog")
-    intake.until(f"Nov 18 11:00:00 web1 sshd[123]: {FAILED}".encode())
+    intake.until_just(f"Nov 18 11:00:00 web1 sshd[123]: {FAILED}".encode())
     assert intake.fields[0]["category"] == "syslog"
 
 

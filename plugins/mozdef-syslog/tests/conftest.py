@@ -1,55 +1,15 @@
-"""A receiver that runs in a thread, and an intake that remembers."""
+"""A receiver that runs in a thread, with an intake that remembers."""
 
 from __future__ import annotations
 
 import socket
 import ssl
 import threading
-import time
-from collections import Counter
 
 import pytest
 from mozdef_syslog import SyslogInput, SyslogOptions
 
-from mozdef_core import Intake, PutResult
-
-
-class RememberedIntake(Intake):
-    """Keeps what it is given, unless ``refusal`` is set, and waits for ``gate`` before it does."""
-
-    def __init__(self):
-        self.calls = []
-        self.losses = Counter()
-        self.refusal = None
-        self.asked = threading.Event()
-        self.gate = threading.Event()
-        self.gate.set()
-        self._lock = threading.Lock()
-
-    def put(self, raw, *, peer=None, sender_ids=None, fields=None):
-        self.asked.set()
-        assert self.gate.wait(20)
-        if self.refusal is not None:
-            raise self.refusal
-        with self._lock:
-            self.calls.append((list(raw), peer, dict(fields)))
-        return PutResult([""] * len(raw), 0)
-
-    def lost(self, count, reason):
-        self.losses[reason] += count
-
-    @property
-    def messages(self):
-        with self._lock:
-            return [message for raw, _, _ in self.calls for message in raw]
-
-    def until(self, number, timeout_s=20):
-        """Wait until so many messages are here and return them."""
-        end_s = time.monotonic() + timeout_s
-        while len(self.messages) < number and time.monotonic() < end_s:
-            time.sleep(0.005)
-        assert len(self.messages) >= number
-        return self.messages
+from mozdef_core.testing import RememberedIntake
 
 
 class Receiver:
