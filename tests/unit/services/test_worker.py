@@ -102,19 +102,20 @@ class Book(MemoryBook):
 
 
 class Queue(MemoryQueue):
-    """A queue that never makes anybody wait, and ends the worker when everything is acknowledged."""
+    """A queue that never makes anybody wait, and ends the worker when it knows that everything is acknowledged."""
 
     def __init__(self, steps: Steps) -> None:
         super().__init__(MemoryQueue.Options())
         self.steps = steps
         self.stop: threading.Event | None = None
+        self.doubtful = False
 
     def take(self, most: int, wait_s: float) -> list[Delivery]:
         def give() -> list[Delivery]:
             return super(Queue, self).take(most, 0)
 
         found: list[Delivery] = self.steps.take("take", None, give, QueueUnavailableError("queue is gone"))
-        if not self.depth().items and self.stop is not None:
+        if not self.depth().items and not self.doubtful and self.stop is not None:
             self.stop.set()
         return found
 
@@ -125,7 +126,9 @@ class Queue(MemoryQueue):
         def forget() -> None:
             super(Queue, self).acknowledge(held)
 
+        self.doubtful = True  # until it has returned: a worker that is told to stop now would not try again
         self.steps.take("acknowledge", ids, forget, QueueUnavailableError("queue is gone"))
+        self.doubtful = False
 
 
 class Stop(threading.Event):
