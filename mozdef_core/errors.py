@@ -84,6 +84,10 @@ class QueryError(MozdefError):
         self.position = position
 
 
+class QueryTimeoutError(QueryError):
+    """A query that the store could not answer in its time; what is narrower takes less."""
+
+
 class NotFoundError(MozdefError):
     """There is no such alert, dead letter, token or other object."""
 

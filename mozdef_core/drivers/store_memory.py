@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import orjson
 
 from mozdef_core import options
+from mozdef_core.errors import QueryTimeoutError
 from mozdef_core.event import Change, Event
-from mozdef_core.ports import EventStore, Page, StoreRefusal, StoreStatus
+from mozdef_core.ports import Between, EventStore, Page, StoreRefusal, StoreStatus
+from mozdef_core.ports.store import ANY_TIME, took_too_long
 from mozdef_core.query import order
 from mozdef_core.query.evaluate import compile
 from mozdef_core.query.model import Query, Search
+
+_LOOK_AT_CLOCK: Final = 256
 
 
 class _Entry(NamedTuple):
@@ -119,7 +124,7 @@ class MemoryStore(EventStore):
                 page.append(entry)
         return Page(_events(page), None)
 
-    def count(self, query: Query, between: tuple[int | None, int | None] = (None, None)) -> int:
+    def count(self, query: Query, between: Between = ANY_TIME) -> int:
         """Return how many events match, exactly."""
         matches = compile(query)
         return sum(1 for entry in self._between(between) if matches(entry.event))
@@ -169,7 +174,17 @@ class MemoryStore(EventStore):
         """Let go of the events; other handles keep them."""
         self._contents = Contents()
 
-    def _between(self, between: tuple[int | None, int | None]) -> list[_Entry]:
+    def _scan(self, query: Query, between: Between) -> Iterator[Event]:
+        """Yield every event that matches, those that are there at the call."""
+        matches = compile(query)
+        deadline = time.monotonic() + self.time_limit_s
+        for number, entry in enumerate(self._between(between)):
+            if number % _LOOK_AT_CLOCK == 0 and time.monotonic() > deadline:
+                raise QueryTimeoutError(took_too_long(self.time_limit_s))
+            if matches(entry.event):
+                yield entry.event
+
+    def _between(self, between: Between) -> list[_Entry]:
         first_us, end_us = between
         with self._contents.lock:
             entries = self._contents.by_time

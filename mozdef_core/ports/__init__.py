@@ -13,14 +13,16 @@ from mozdef_core.ports.book import (
 )
 from mozdef_core.ports.queue import Delivery, Item, Origin, PutResult, Queue, QueueDepth
 from mozdef_core.ports.running import Input, Intake, JobState, Scheduler
-from mozdef_core.ports.store import EventStore, Page, StoreRefusal, StoreStatus
+from mozdef_core.ports.store import Between, EventStore, FieldInfo, Page, StoreRefusal, StoreStatus
 
 __all__ = [
     "AlertBook",
     "BatchRecord",
+    "Between",
     "DeadLetter",
     "Delivery",
     "EventStore",
+    "FieldInfo",
     "Input",
     "Intake",
     "Item",

@@ -12,7 +12,7 @@ SEES_ALL = ("testing", "testing_contracts", "services", "__init__")
 LAYERS = (
     ("errors", "markers"),
     ("event", "alert", "query", "options"),
-    ("hookspecs", "ports", "window", "normalise"),
+    ("hookspecs", "ports", "window", "normalise", "aggregation"),
     (
         "config",
         "settings",
