@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext, SSLError
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -20,6 +21,7 @@ from mozdef_core.settings import (
     CoreSettings,
     Entrance,
     HealthSettings,
+    LetterSettings,
     RetentionSettings,
     WebSettings,
 )
@@ -153,7 +155,9 @@ class _Reading:
 
     def _retention(self) -> RetentionSettings:
         spans: dict[str, timedelta | None] = {}
-        for name, value in self._table("retention").items():
+        table = dict(self._table("retention"))
+        letters = self._tables("retention", {"dead_letters": table.pop("dead_letters", {})})
+        for name, value in table.items():
             try:
                 spans[name] = None if value == "forever" else DURATION.validate_python(value)
             except ValidationError:
@@ -164,10 +168,25 @@ class _Reading:
                     f"retention.{name}: expected a duration such as '90d', or 'forever', got {value!r}"
                 )
         default = spans.pop("default", timedelta(days=90))
-        return RetentionSettings(default=default, classes=spans)
+        dead_letters = self._section(
+            LetterSettings, letters.get("dead_letters", {}), "retention.dead_letters"
+        )
+        return RetentionSettings(default=default, classes=spans, dead_letters=dead_letters)
 
     def _check_tls(self, config: Config) -> None:
+        client_ca = config.web.tls_client_ca
         pair = {"tls_certificate": config.web.tls_certificate, "tls_key": config.web.tls_key}
+        if client_ca is not None:
+            if not any(pair.values()):
+                self.problems.append("web.tls_client_ca: needs tls_certificate and tls_key, too")
+            try:
+                SSLContext(PROTOCOL_TLS_SERVER).load_verify_locations(config.resolve(client_ca))
+            except SSLError:
+                self.problems.append(f"web.tls_client_ca: no certificate in PEM form in {str(client_ca)!r}")
+            except OSError as error:
+                self.problems.append(
+                    f"web.tls_client_ca: cannot read {str(client_ca)!r}: {error.strerror or error}"
+                )
         for key, path in pair.items():
             if path is None:
                 if any(pair.values()):

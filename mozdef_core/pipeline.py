@@ -16,9 +16,6 @@ from mozdef_core.ports import DeadLetter, Item, StateDocument
 
 log = logging.getLogger(__name__)
 
-RAW_LIMIT: Final = 1 << 20
-"""A dead letter keeps at most so many bytes of what was received."""
-
 Decoder = Callable[[bytes], object]
 
 _RESERVED: Final = frozenset({"receivedtimestamp", "mozdefhostname", "mozdef"})
@@ -261,7 +258,7 @@ def dead_letter(
         stage=stage,
         code=code,
         reason=reason,
-        raw=item.raw[:RAW_LIMIT],
+        raw=item.raw,
         plugin=plugin,
         fields=item.fields,
         sender_id=item.sender_id,

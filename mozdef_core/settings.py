@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from mozdef_core.health import Limits
 from mozdef_core.normalise import EntranceSettings
 from mozdef_core.options import Duration, Secret
+from mozdef_core.ports import Keep
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -46,6 +47,22 @@ DURATION: Final[TypeAdapter[timedelta]] = TypeAdapter(Duration)
 
 Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
 """A number of bytes: a whole number, or text with a unit, such as ``64MiB`` (2**20) or ``10GB`` (10**9)."""
+
+
+def _kept(value: object) -> object:
+    if value == "forever":
+        return None
+    try:
+        span = DURATION.validate_python(value)
+    except ValidationError:
+        span = timedelta(0)
+    if span <= timedelta(0):
+        raise ValueError("expected a duration such as '90d', or 'forever'")
+    return span
+
+
+Kept = Annotated[timedelta | None, BeforeValidator(_kept)]
+"""How long something is kept: a duration, or ``forever``, which is None."""
 
 
 def _address(value: object) -> object:
@@ -132,11 +149,36 @@ class WebSettings(Settings):
     tls_key: Path | None = Field(
         default=None, description="PEM file of the private key; with tls_certificate"
     )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description="PEM file of the authorities whose certificates clients must have; such a client needs no token",
+    )
     open: bool = Field(
         default=False, description="accept events without a token on other than loopback addresses"
     )
     max_body_bytes: Size = Field(
         default=32 * 2**20, gt=0, description="largest request body, after decompression"
+    )
+    body_timeout: Duration = Field(
+        default=timedelta(seconds=10),
+        gt=timedelta(0),
+        description="within what time a request body must arrive; what has arrived of it buys more",
+    )
+    body_rate_bytes: Size = Field(
+        default=4096,
+        gt=0,
+        description="so many bytes of a body that have arrived buy one second more; a slower one is answered 408",
+    )
+    body_memory_bytes: Size = Field(
+        default=256 * 2**20,
+        gt=0,
+        description="most memory that bodies take together in one server process, at least max_body_bytes; "
+        "beyond it the one that arrives slowest is answered 503",
+    )
+    idle_timeout: Duration = Field(
+        default=timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        description="a connection on which no whole head of a request arrives for so long is closed",
     )
     max_items: int = Field(default=10_000, ge=1, description="most items in one request")
 
@@ -166,6 +208,15 @@ class Entrance(EntranceSettings):
         default=400, description="HTTP status when only some items of a request are valid"
     )
     keep_rejected: bool = Field(default=True, description="keep rejected HTTP items as dead letters")
+    rate_limit: int | None = Field(
+        default=None,
+        ge=0,
+        description="events per second that one token, or without a token one address, may send to one server "
+        "process; beyond it the answer is 429 with Retry-After; 0 for no limit; unset: 20000 for each token",
+    )
+    rate_burst: int | None = Field(
+        default=None, ge=1, description="events that may come at once; unset: ten times rate_limit"
+    )
 
 
 class HealthSettings(Settings):
@@ -203,6 +254,21 @@ class HealthSettings(Settings):
         )
 
 
+class LetterSettings(Settings):
+    """``[retention.dead_letters]``: how long dead letters are kept, counted from their reception."""
+
+    open: Kept = Field(
+        default=timedelta(days=30),
+        description="those nobody has dealt with; each that goes is counted as lost",
+    )
+    settled: Kept = Field(default=timedelta(days=30), description="those that were replayed or discarded")
+    limit_bytes: Size = Field(
+        default=2**30,
+        gt=0,
+        description="how much all of them may take; beyond it the oldest go, settled ones first",
+    )
+
+
 class RetentionSettings(BaseModel):
     """``[retention]``: how long events are kept, by retention class; None is for ever.
 
@@ -213,6 +279,17 @@ class RetentionSettings(BaseModel):
 
     default: timedelta | None = timedelta(days=90)
     classes: Mapping[str, timedelta | None] = Field(default_factory=dict)
+    dead_letters: LetterSettings = Field(default_factory=LetterSettings)
+
+    def keeping(self, stored: Iterable[str] = ()) -> Keep:
+        """Return how long the casework database keeps what is of no use later.
+
+        :param stored: the retention classes that the store holds; some of them need not be listed here.
+        """
+        spans = [self.keep(name) for name in {"default", *self.classes, *stored}]
+        events = None if None in spans else max(span for span in spans if span is not None)
+        letters = self.dead_letters
+        return Keep(events, letters.open, letters.settled, letters.limit_bytes)
 
     def keep(self, retention_class: str = "default") -> timedelta | None:
         """Return how long a class is kept from its reception on, or None for ever."""

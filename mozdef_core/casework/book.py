@@ -9,11 +9,11 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from mozdef_core.alert import Alert
-from mozdef_core.casework import dead_letters, findings, outbox, owed, states
+from mozdef_core.casework import dead_letters, findings, outbox, owed, pruning, states
 from mozdef_core.casework.database import Database, next_number, upsert
 from mozdef_core.casework.models import ArrivalRow
 from mozdef_core.event import now_us
-from mozdef_core.ports import AlertBook, BatchRecord, OwedSpan, Task, TaskResult
+from mozdef_core.ports import AlertBook, BatchRecord, Keep, OwedSpan, Pruned, Task, TaskResult
 
 _NOTHING: Final = BatchRecord()
 
@@ -87,6 +87,10 @@ class SqlBook(AlertBook):
         """Write down what became of a task; see :meth:`AlertBook.settle_task`."""
         with self.database.write() as session:
             outbox.settle(session, task, result, self._clock())
+
+    def prune(self, keep: Keep) -> Pruned:
+        """Remove a little of what has been kept long enough; see :meth:`AlertBook.prune`."""
+        return pruning.step(self.database, keep, self._clock())
 
     def close(self) -> None:
         """Close the connections."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import create_engine, inspect, make_url, update
+from sqlalchemy import CursorResult, Delete, create_engine, inspect, make_url, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -19,7 +19,7 @@ from mozdef_core.casework.models import Base, CounterRow
 from mozdef_core.casework.sqlite import BUSY_TIMEOUT_S, file_of, prepare
 from mozdef_core.errors import BookUnavailableError, ConfigError
 
-__all__ = ["Database", "from_json", "next_number", "read_number", "to_json", "upgrade", "upsert"]
+__all__ = ["Database", "from_json", "next_number", "read_number", "removed", "to_json", "upgrade", "upsert"]
 
 _WRITES: Final = "mozdef_writes"
 
@@ -121,6 +121,12 @@ def upsert(
             older = table.__table__.c[unless_newer] <= statement.excluded[unless_newer]
         statement = statement.on_conflict_do_update(index_elements=key, set_=changes, where=older)
     session.connection().execute(statement, [dict(row) for row in rows])
+
+
+def removed(session: Session, statement: Delete) -> int:
+    """Delete rows and return how many there were."""
+    found = session.execute(statement.execution_options(synchronize_session=False))
+    return found.rowcount if isinstance(found, CursorResult) else 0
 
 
 def next_number(session: Session, name: str, step: int = 1) -> int:

@@ -14,16 +14,17 @@ from sqlalchemy import Select, delete, func, select, tuple_
 from sqlalchemy.orm import Session, defer
 
 from mozdef_core.casework import audit
-from mozdef_core.casework.database import next_number, read_number, upsert
+from mozdef_core.casework.database import next_number, read_number, removed, upsert
 from mozdef_core.casework.models import DeadLetterRow
 from mozdef_core.errors import NotFoundError
 from mozdef_core.event import new_ids, now_us
-from mozdef_core.ports import DeadLetter, Item, Origin
+from mozdef_core.ports import DeadLetter, Item, Keep, Origin
 
-RAW_LIMIT_BYTES: Final = 1 << 20
-KEPT_FOR: Final = timedelta(days=30)
-KEPT_BYTES: Final = 1 << 30
+STEP_BYTES: Final = 8 << 20
+"""So much goes at once: the pages of a mebibyte take longer to free than a row to delete."""
 
+_ANY_TIME: Final = 1 << 62
+_SETTLED: Final = ("replayed", "discarded")
 _LOST: Final = "dead_letters_lost"
 _PIPELINE: Final = audit.Actor("pipeline", "system")
 
@@ -140,9 +141,12 @@ def as_item(letter: DeadLetter) -> Item:
 
     :raises ValueError: only a part of what was received is kept.
     """
-    if len(letter.raw) >= RAW_LIMIT_BYTES:
+    if letter.received_bytes is not None:
+        kept, received = len(letter.raw), letter.received_bytes
+        of_how_many = f"of the {received:,} bytes" if received > kept else "bytes, perhaps not all,"
         raise ValueError(
-            f"dead letter {letter.id} cannot be replayed: only its first {RAW_LIMIT_BYTES} bytes are kept"
+            f"dead letter {letter.id} cannot be replayed: only the first {kept:,} {of_how_many}"
+            " that were received are kept; have its sender send it again"
         )
     (item_id,) = new_ids(letter.received_us, 1)
     return Item(
@@ -173,39 +177,77 @@ def counts(session: Session) -> Mapping[str, int]:
     return {**found, "lost": read_number(session, _LOST)}
 
 
-def enforce_limits(
-    session: Session,
-    *,
-    kept_for: timedelta = KEPT_FOR,
-    kept_bytes: int = KEPT_BYTES,
-    at_us: int | None = None,
-) -> int:
-    """Delete what is too old, then the oldest beyond the limit of size; return how many went while still open."""
-    now = now_us() if at_us is None else at_us
-    oldest_us = now - kept_for // timedelta(microseconds=1)
-    lost = _drop(session, select(DeadLetterRow.id).where(DeadLetterRow.received_us < oldest_us))
-    excess = (session.scalar(select(func.sum(DeadLetterRow.size_bytes))) or 0) - kept_bytes
-    in_order = select(DeadLetterRow.id, DeadLetterRow.size_bytes).order_by(
-        DeadLetterRow.received_us, DeadLetterRow.id
-    )
-    while excess > 0:
-        chosen = []
-        for letter_id, size_bytes in session.execute(in_order.limit(500)):
-            if excess <= 0:
-                break
-            chosen.append(letter_id)
-            excess -= size_bytes
-        lost += _drop(session, select(DeadLetterRow.id).where(DeadLetterRow.id.in_(chosen)))
+class Due(NamedTuple):
+    """Ids of dead letters that may go: those somebody has dealt with, and those that are lost by it."""
+
+    settled: Sequence[str]
+    open: Sequence[str]
+
+
+def due(session: Session, keep: Keep, now_us: int, most: int) -> Due:
+    """Return letters that have been kept long enough, else the oldest of those that take too much.
+
+    Never more than ``most`` of each kind, nor more than :data:`STEP_BYTES` of either but for one letter.
+    """
+    settled = _oldest(session, _SETTLED, most, _before(now_us, keep.settled_letters))
+    still_open = _oldest(session, ("open",), most, _before(now_us, keep.open_letters))
+    if settled or still_open:
+        return Due(_ids(settled, STEP_BYTES), _ids(still_open, STEP_BYTES))
+    excess = (session.scalar(select(func.sum(DeadLetterRow.size_bytes))) or 0) - keep.letters_bytes
+    if excess <= 0:
+        return Due([], [])
+    enough = min(excess, STEP_BYTES)
+    if settled := _oldest(session, _SETTLED, most, _ANY_TIME):
+        return Due(_ids(settled, enough), [])
+    return Due([], _ids(_oldest(session, ("open",), most, _ANY_TIME), enough))
+
+
+def _before(now_us: int, kept: timedelta | None) -> int | None:
+    return None if kept is None else now_us - kept // timedelta(microseconds=1)
+
+
+def _oldest(
+    session: Session, statuses: Sequence[str], most: int, before_us: int | None
+) -> Sequence[tuple[int, str, int]]:
+    """Return time, id and size of letters received before a time, oldest first; each status has its own index."""
+    if before_us is None:
+        return []
+    columns = select(DeadLetterRow.received_us, DeadLetterRow.id, DeadLetterRow.size_bytes)
+    in_order = columns.order_by(DeadLetterRow.received_us, DeadLetterRow.id).limit(most)
+    found = [
+        (row.received_us, row.id, row.size_bytes)
+        for status in statuses
+        for row in session.execute(
+            in_order.where(DeadLetterRow.status == status, DeadLetterRow.received_us < before_us)
+        )
+    ]
+    return sorted(found)[:most]
+
+
+def _ids(letters: Sequence[tuple[int, str, int]], enough_bytes: int) -> Sequence[str]:
+    """Return the ids of the first letters that together have so many bytes, or of all."""
+    chosen = []
+    for _, letter_id, size_bytes in letters:
+        if enough_bytes <= 0:
+            break
+        chosen.append(letter_id)
+        enough_bytes -= size_bytes
+    return chosen
+
+
+def remove(session: Session, chosen: Due) -> tuple[int, int]:
+    """Remove letters, except those whose status has changed since; return how many of each kind went.
+
+    The loss of open ones is added to a counter that :func:`counts` shows.
+    """
+    gone = []
+    for ids, statuses in ((chosen.settled, _SETTLED), (chosen.open, ("open",))):
+        statement = delete(DeadLetterRow).where(DeadLetterRow.id.in_(ids), DeadLetterRow.status.in_(statuses))
+        gone.append(removed(session, statement) if ids else 0)
+    settled, lost = gone
     if lost:
         next_number(session, _LOST, lost)
-    return lost
-
-
-def _drop(session: Session, chosen: Select[str]) -> int:
-    still_open = select(func.count()).where(DeadLetterRow.id.in_(chosen), DeadLetterRow.status == "open")
-    lost = session.scalar(still_open) or 0
-    session.execute(delete(DeadLetterRow).where(DeadLetterRow.id.in_(chosen)))
-    return lost
+    return settled, lost
 
 
 def _row(session: Session, letter_id: str) -> DeadLetterRow:
@@ -222,7 +264,6 @@ def _set_status(session: Session, row: DeadLetterRow, status: str, actor: audit.
 
 
 def _values(letter: DeadLetter) -> dict[str, object]:
-    raw = letter.raw[:RAW_LIMIT_BYTES]
     return {
         "id": letter.id,
         "received_us": letter.received_us,
@@ -232,13 +273,14 @@ def _values(letter: DeadLetter) -> dict[str, object]:
         "code": letter.code,
         "reason": letter.reason,
         "plugin": letter.plugin,
-        "raw": raw,
-        "size_bytes": len(raw) + len(letter.reason),
+        "raw": letter.raw,
+        "size_bytes": len(letter.raw) + len(letter.reason),
         "attempts": letter.attempts,
         "status": letter.status,
         "replayed_as": list(letter.replayed_as),
         "fields": dict(letter.fields),
         "sender_id": letter.sender_id,
+        "received_bytes": letter.received_bytes,
     }
 
 
@@ -257,4 +299,5 @@ def _letter(row: DeadLetterRow) -> DeadLetter:
         replayed_as=tuple(row.replayed_as),
         fields=row.fields,
         sender_id=row.sender_id,
+        received_bytes=row.received_bytes,
     )

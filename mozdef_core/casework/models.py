@@ -67,10 +67,14 @@ class AlertRow(Base):
     """
 
     __tablename__ = "alerts"
-    __table_args__ = (Index("ix_alerts_created", "created_us", "id"),)
+    __table_args__ = (
+        Index("ix_alerts_created", "created_us", "id"),
+        Index("ix_alerts_rule_created", "rule", "created_us", "id"),
+        Index("ix_alerts_status_created", "status", "created_us", "id"),
+    )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    rule: Mapped[str] = mapped_column(index=True)
+    rule: Mapped[str]
     rule_version: Mapped[str]
     group_field: Mapped[str | None]
     group_value: Mapped[str | None]
@@ -94,7 +98,7 @@ class AlertRow(Base):
     url: Mapped[str]
     channel: Mapped[str]
     notify: Mapped[bool | None]
-    status: Mapped[str] = mapped_column(String(16), index=True)
+    status: Mapped[str] = mapped_column(String(16))
     acknowledged_us: Mapped[int | None]
     acknowledged_by: Mapped[str | None]
     assignee: Mapped[str | None]
@@ -156,7 +160,7 @@ class SpanRow(Base):
     first_id: Mapped[str]
     last_us: Mapped[int]
     last_id: Mapped[str]
-    closed_us: Mapped[int | None]
+    closed_us: Mapped[int | None] = mapped_column(index=True)
 
 
 class OutboxRow(Base):
@@ -166,13 +170,13 @@ class OutboxRow(Base):
     """
 
     __tablename__ = "outbox"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 -- as above
+    __table_args__ = (Index("ix_outbox_waiting", "started_us", "due_us"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.id"), index=True)
     occasion: Mapped[str] = mapped_column(String(16))
     ordinal: Mapped[int]
-    due_us: Mapped[int] = mapped_column(index=True)
+    due_us: Mapped[int]
     started_us: Mapped[int | None]
 
 
@@ -181,7 +185,7 @@ class TaskRow(Base):
 
     __tablename__ = "tasks"
     __table_args__ = (
-        Index("ix_tasks_ready", "finished", "ready_us"),
+        Index("ix_tasks_ready", "finished", "ready_us", "outbox_id", "position"),
         Index("ix_tasks_order", "alert_id", "plugin", "outbox_id"),
     )
 
@@ -223,7 +227,7 @@ class ArrivalRow(Base):
 
 
 class CounterRow(Base):
-    """A number that only rises, such as the journal's or the version of the settings."""
+    """A number that only rises, such as the journal's or that of the audit trail."""
 
     __tablename__ = "counters"
 
@@ -232,26 +236,36 @@ class CounterRow(Base):
 
 
 class DeadLetterRow(Base):
-    """An item that could not become a stored event; ``size_bytes`` is what it takes of the limit."""
+    """An item that could not become a stored event; ``size_bytes`` is what it takes of the limit.
+
+    ``received_bytes`` is null unless ``raw`` was cut, or may have been. The index by status also holds the size, or
+    adding it up would read every ``raw``.
+    """
 
     __tablename__ = "dead_letters"
-    __table_args__ = (Index("ix_dead_letters_received", "received_us", "id"),)
+    __table_args__ = (
+        Index("ix_dead_letters_received", "received_us", "id"),
+        Index("ix_dead_letters_code_received", "code", "received_us", "id"),
+        Index("ix_dead_letters_input_received", "input", "received_us", "id"),
+        Index("ix_dead_letters_kept", "status", "received_us", "id", "size_bytes"),
+    )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     received_us: Mapped[int]
-    input: Mapped[str] = mapped_column(index=True)
+    input: Mapped[str]
     origin: Mapped[dict[str, Any]]
     stage: Mapped[str] = mapped_column(String(16))
-    code: Mapped[str] = mapped_column(index=True)
+    code: Mapped[str]
     reason: Mapped[str]
     plugin: Mapped[str | None]
     raw: Mapped[bytes]
     size_bytes: Mapped[int]
     attempts: Mapped[int]
-    status: Mapped[str] = mapped_column(String(16), index=True)
+    status: Mapped[str] = mapped_column(String(16))
     replayed_as: Mapped[list[str]]
     fields: Mapped[dict[str, Any]]
     sender_id: Mapped[str | None]
+    received_bytes: Mapped[int | None]
 
 
 class StateRow(Base):
@@ -320,13 +334,3 @@ class LivenessRow(Base):
 
     minute: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     part: Mapped[str] = mapped_column(String(128), primary_key=True)
-
-
-class SettingRow(Base):
-    """A run-time setting; ``version`` is the number of the change that wrote it."""
-
-    __tablename__ = "settings"
-
-    name: Mapped[str] = mapped_column(String(128), primary_key=True)
-    value: Mapped[dict[str, Any]]
-    version: Mapped[int]

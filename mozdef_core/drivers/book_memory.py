@@ -9,12 +9,16 @@ from datetime import timedelta
 from typing import Final
 
 from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, Occasion, Status
+from mozdef_core.drivers.letters_memory import before, due
 from mozdef_core.event import Event, now_us
 from mozdef_core.ports import (
+    PRUNE_STEP,
     AlertBook,
     BatchRecord,
     DeadLetter,
+    Keep,
     OwedSpan,
+    Pruned,
     StateDocument,
     Task,
     TaskResult,
@@ -72,10 +76,12 @@ class MemoryBook(AlertBook):
         self.dead_letters: dict[str, DeadLetter] = {}
         self.states: dict[tuple[str, str], StateDocument] = {}
         self.history: list[tuple[str, str, Occasion, TaskResult]] = []
+        self.letters_lost = 0
         self._repeat_us = repeat // _MICROSECOND
         self._clock = clock
         self._lock = threading.RLock()
         self._closed_us: dict[str, int] = {}
+        self._without_span: set[str] = set()
         self._rule_details: dict[str, frozenset[str]] = {}
         self._extended_us: dict[str, int] = {}
         self._ordinals: dict[str, int] = {}
@@ -138,7 +144,9 @@ class MemoryBook(AlertBook):
         alike = [
             alert
             for alert in self.alerts.values()
-            if alert.rule == finding.rule and (alert.group[1] if alert.group else "") == value
+            if alert.rule == finding.rule
+            and (alert.group[1] if alert.group else "") == value
+            and alert.id not in self._without_span
         ]
         received_us = max((event.received_us for event in finding.events), default=0)
         for alert in alike:
@@ -202,6 +210,25 @@ class MemoryBook(AlertBook):
             self._extended_us[alert.id] = due_us
             self._note(alert.id, Occasion.EXTENDED, due_us)
         return alert.id
+
+    def prune(self, keep: Keep) -> Pruned:
+        """Remove a little of what has been kept long enough; see :meth:`AlertBook.prune`. It knows no processes."""
+        with self._lock:
+            now = self._clock()
+            minute = before(now, keep.journal) // MERGE_US
+            arrivals = sorted(each for each in self.arrivals if each < minute)[:PRUNE_STEP]
+            closed = (
+                alert_id for alert_id, at_us in self._closed_us.items() if at_us < before(now, keep.spans)
+            )
+            spans = [alert_id for alert_id in closed if alert_id not in self._without_span][:PRUNE_STEP]
+            settled, lost = due(self.dead_letters.values(), keep, now)
+            for each in arrivals:
+                del self.arrivals[each]
+            self._without_span.update(spans)
+            for letter in (*settled, *lost):
+                del self.dead_letters[letter.id]
+            self.letters_lost += len(lost)
+            return Pruned(arrivals=len(arrivals), spans=len(spans), letters=len(settled), lost=len(lost))
 
     def _note(self, alert_id: str, occasion: Occasion, due_us: int) -> None:
         self._ordinals[alert_id] = ordinal = self._ordinals.get(alert_id, 0) + 1

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from mozdef_core.ports.book import (
+    PRUNE_STEP,
+    RAW_LIMIT_BYTES,
     AlertBook,
     BatchRecord,
     DeadLetter,
+    Keep,
     OwedSpan,
+    Pruned,
     StateDocument,
     Task,
     TaskResult,
@@ -16,6 +20,8 @@ from mozdef_core.ports.running import Input, Intake, JobState, Scheduler
 from mozdef_core.ports.store import Between, EventStore, FieldInfo, Page, StoreRefusal, StoreStatus
 
 __all__ = [
+    "PRUNE_STEP",
+    "RAW_LIMIT_BYTES",
     "AlertBook",
     "BatchRecord",
     "Between",
@@ -27,9 +33,11 @@ __all__ = [
     "Intake",
     "Item",
     "JobState",
+    "Keep",
     "Origin",
     "OwedSpan",
     "Page",
+    "Pruned",
     "PutResult",
     "Queue",
     "QueueDepth",

@@ -5,10 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from datetime import timedelta
+from typing import Any, Final, Literal, NamedTuple
 
 from mozdef_core.alert import Alert, AlertChange, Occasion
+from mozdef_core.event import LATE_HORIZON_S
 from mozdef_core.ports.queue import Origin
+
+RAW_LIMIT_BYTES: Final = 1 << 20
+"""A dead letter keeps so many bytes of what was received."""
+
+PRUNE_STEP: Final = 1_000
+"""At most so many rows of each kind go in one step of :meth:`AlertBook.prune`."""
+
+CATCH_UP_MAX: Final = timedelta(days=7)
+"""Intervals that a rule has missed are run later if they are not older than this (DESIGN.md section 5)."""
 
 
 class OwedSpan(NamedTuple):
@@ -26,7 +37,9 @@ class DeadLetter:
 
     :param stage: ``parse``, ``normalise``, ``map`` or ``store``.
     :param code: machine code; ``reason`` is a sentence that names the field, the plugin or the position.
-    :param raw: the bytes as received, at most 1 MiB of them.
+    :param raw: the bytes as received; what is given beyond 1 MiB is cut off here, and only here.
+    :param received_bytes: how many bytes were received where ``raw`` has been cut; None where it is all. The length
+        of ``raw`` stands for: perhaps more, a version that did not note it kept this letter.
     """
 
     id: str
@@ -42,6 +55,13 @@ class DeadLetter:
     replayed_as: Sequence[str] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
     sender_id: str | None = None
+    received_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Cut what is too long, and remember how long it was."""
+        if len(self.raw) > RAW_LIMIT_BYTES:
+            object.__setattr__(self, "received_bytes", len(self.raw))
+            object.__setattr__(self, "raw", self.raw[:RAW_LIMIT_BYTES])
 
 
 class StateDocument(NamedTuple):
@@ -102,6 +122,64 @@ class TaskResult:
     change: AlertChange | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long the book keeps what is of no use later; None is for ever. Alerts and their history always stay.
+
+    :param events: how long the class of events that is kept longest is kept, from reception on.
+    :param open_letters: how long a dead letter is kept from reception on that nobody has dealt with;
+        ``settled_letters`` likewise, one that was replayed or discarded.
+    :param letters_bytes: how much all dead letters together may take.
+    """
+
+    events: timedelta | None
+    open_letters: timedelta | None = timedelta(days=30)
+    settled_letters: timedelta | None = timedelta(days=30)
+    letters_bytes: int = 1 << 30
+
+    @property
+    def journal(self) -> timedelta | None:
+        """How far back from now the arrival journal and the minutes of listening may still be asked for.
+
+        A rule looks back over its window, which is never longer than events are kept (detections.md A6), from
+        the start of an interval. That interval is at most ``catch_up_max`` old when a rule runs late, and it may
+        have been re-opened by an event that arrived ``late_horizon`` after it happened. So the sum of the three
+        covers every rule, whichever are enabled. What is replayed or imported beyond it re-opens nothing (A3.9).
+        """
+        late = timedelta(seconds=LATE_HORIZON_S)
+        return None if self.events is None else self.events + late + CATCH_UP_MAX
+
+    @property
+    def spans(self) -> timedelta | None:
+        """How long the span of an alert is kept after the alert was closed.
+
+        A closed span consumes only events that were received before its closing (A3.8). Events go by whole days
+        of reception, a little after their time is up: two days more than they are kept, and none is left.
+        """
+        return None if self.events is None else self.events + timedelta(days=2)
+
+
+class Pruned(NamedTuple):
+    """How many rows were removed of each kind; ``lost`` are dead letters that nobody had dealt with.
+
+    :param arrivals: minutes of the arrival journal; ``liveness``, minutes in which a part was up.
+    :param spans: of closed alerts.
+    :param processes: reports of processes that have ended.
+    :param letters: dead letters that were replayed or discarded.
+    """
+
+    arrivals: int = 0
+    liveness: int = 0
+    spans: int = 0
+    processes: int = 0
+    letters: int = 0
+    lost: int = 0
+
+    def plus(self, other: Pruned) -> Pruned:
+        """Return the sums."""
+        return Pruned(*map(sum, zip(self, other, strict=True)))
+
+
 class AlertBook(ABC):
     """The part of the casework database that detection and response write: alerts, spans, ledger, outbox, journal."""
 
@@ -141,3 +219,12 @@ class AlertBook(ABC):
     @abstractmethod
     def settle_task(self, task: Task, result: TaskResult) -> None:
         """Write down what became of a task, and apply its change to the alert, in one transaction."""
+
+    @abstractmethod
+    def prune(self, keep: Keep) -> Pruned:
+        """Remove a little of what has been kept long enough, in one short transaction, and say how much it was.
+
+        Call it until nothing was removed, with pauses in which others can write. What is too old goes first; then,
+        while dead letters take too much, the oldest of them: first those somebody has dealt with, then open ones,
+        and the loss of each of these is counted. Entries of the outbox go when they are done, not here.
+        """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import signal
 import threading
@@ -24,11 +23,9 @@ from mozdef_core.services.decoders import decoder_of, decoders
 from mozdef_core.services.heartbeat import Heartbeat
 from mozdef_core.services.inputs import InputRunner
 from mozdef_core.services.intake import QueueIntake
-from mozdef_core.services.retention import Retention
+from mozdef_core.services.retention import Housekeeping, Retention
 from mozdef_core.services.scheduler import add_jobs
 from mozdef_core.services.worker import Worker
-
-log = logging.getLogger(__name__)
 
 
 def stop_on_signal() -> threading.Event:
@@ -120,21 +117,14 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
     store = compose.open_store(config, "reader")
     scheduler = compose.open_scheduler(config)
 
-    def tidy() -> None:
-        from mozdef_core.casework import dead_letters
-
-        with book.database.write() as session:
-            lost = dead_letters.enforce_limits(session)
-        if lost:
-            log.warning("%d dead letters were removed by age or size", lost)
-
+    tidy = Housekeeping(book, store, config.retention, stop.wait)
     add_jobs(
         scheduler, responder=Responder(host, book), detector=Detector(host), store=store, book=book, tidy=tidy
     )
 
     def snapshot() -> dict[str, Any]:
         jobs = {name: asdict(state) for name, state in scheduler.jobs().items()}
-        return {"plugins": host.health.snapshot(), "jobs": jobs}
+        return {"plugins": host.health.snapshot(), "jobs": jobs, "removed": tidy.total._asdict()}
 
     with Heartbeat(book, "scheduler", snapshot):
         ready()

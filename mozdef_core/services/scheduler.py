@@ -13,7 +13,7 @@ from mozdef_core.response import Responder
 
 RESPOND: Final = timedelta(seconds=0.5)
 OWED: Final = timedelta(seconds=1)
-TIDY: Final = timedelta(hours=1)
+TIDY: Final = timedelta(minutes=1)
 MOST_TASKS: Final = 50
 
 

@@ -13,10 +13,11 @@ from mozdef_core.event import Event
 from mozdef_core.ports import AlertBook, BatchRecord, OwedSpan
 from mozdef_core.testing_contracts.book_alerts import MINUTE, START_US, Clock, event_at, finding
 from mozdef_core.testing_contracts.book_outbox import OutboxContract
+from mozdef_core.testing_contracts.book_pruning import PruningContract
 
 
-class AlertBookContract(OutboxContract):
-    """What every alert book does. A subclass overrides :meth:`open_book` and :meth:`set_status`."""
+class AlertBookContract(OutboxContract, PruningContract):
+    """What every alert book does. A subclass overrides what raises NotImplementedError."""
 
     def open_book(self, path: Path, clock: Callable[[], int], repeat: timedelta) -> AlertBook:
         """Open a new book that takes the time from this clock and tells of extensions at most every ``repeat``."""

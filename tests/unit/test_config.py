@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mozdef_core.config import load, read
 from mozdef_core.errors import ConfigError
+from mozdef_core.ports import Keep
 from mozdef_core.settings import RetentionSettings, WebSettings
 
 
@@ -83,6 +84,10 @@ def test_everything_that_can_be_set_is_read(tmp_path):
             default = "30d"
             short = "1h"
             audit = "forever"
+            [retention.dead_letters]
+            open = "forever"
+            settled = "12h"
+            limit_bytes = "2GiB"
             [health]
             failures = 3
             """,
@@ -106,6 +111,7 @@ def test_everything_that_can_be_set_is_read(tmp_path):
     assert config.retention.keep() == timedelta(days=30)
     assert config.retention.keep("short") == timedelta(hours=1)
     assert config.retention.keep("audit") is None
+    assert config.retention.keeping() == Keep(None, None, timedelta(hours=12), 2**31)
     assert config.health.limits().failures == 3
     assert config.health.limits().calls == {
         "on_event": 0.1,
@@ -118,6 +124,23 @@ def test_everything_that_can_be_set_is_read(tmp_path):
 def test_a_retention_class_named_like_a_duration_lasts_that_long():
     assert RetentionSettings().keep("3d") == timedelta(days=3)
     assert RetentionSettings().keep("unheard-of") == timedelta(days=90)
+
+
+def test_what_is_wrong_about_keeping_dead_letters_is_said(tmp_path):
+    table = "retention.dead_letters"
+    assert problems_of(
+        tmp_path, f'[{table}]\nopen = "long"\nsettled = "0s"\nlimit_bytes = 0\nsettle = "1d"', {}
+    ) == (
+        f"{table}: unknown key 'settle'; did you mean 'settled'?",
+        f"{table}.open: expected a duration such as '90d', or 'forever', got 'long'",
+        f"{table}.settled: expected a duration such as '90d', or 'forever', got '0s'",
+        f"{table}.limit_bytes: expected more than 0, got 0",
+    )
+    assert problems_of(tmp_path, '[retention]\ndead_letters = "3d"') == (
+        f"{table}: expected a table [{table}], got text",
+    )
+    config = load(written(tmp_path, ""), {"MOZDEF_RETENTION__DEAD_LETTERS__OPEN": "3d"})
+    assert config.retention.keeping() == Keep(timedelta(days=90), timedelta(days=3))
 
 
 def test_all_problems_are_reported_at_once(tmp_path):
@@ -205,6 +228,18 @@ def test_half_a_pair_of_tls_files_and_an_unreadable_one_are_problems(tmp_path):
         "web.tls_certificate: cannot read 'cert.pem': No such file or directory",
         "web.tls_key: required, because the other half of the pair is set",
     )
+
+
+def test_a_file_of_authorities_must_be_one_and_needs_a_certificate_of_the_server(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    for name, reason in (
+        ("ca.pem", "no certificate in PEM form in 'ca.pem'"),
+        ("none.pem", "cannot read 'none.pem': No such file or directory"),
+    ):
+        assert problems_of(tmp_path, f'[web]\ntls_client_ca = "{name}"') == (
+            "web.tls_client_ca: needs tls_certificate and tls_key, too",
+            f"web.tls_client_ca: {reason}",
+        )
 
 
 def test_the_environment_overrides_the_file_with_types(tmp_path):

@@ -18,8 +18,8 @@ from mozdef_core.health import Health, Limits
 from mozdef_core.host import Host, Plugin
 from mozdef_core.markers import hookimpl
 from mozdef_core.normalise import EntranceSettings, Normaliser, parse_json
-from mozdef_core.pipeline import RAW_LIMIT, Pipeline, Processed
-from mozdef_core.ports import Item
+from mozdef_core.pipeline import Pipeline, Processed
+from mozdef_core.ports import RAW_LIMIT_BYTES, Item
 from mozdef_core.testing_contracts.trial import make_item
 
 MISSING = {"code": "timestamp-missing", "field": "timestamp"}
@@ -161,9 +161,10 @@ def test_what_is_no_json_is_a_dead_letter_with_the_bytes_as_received() -> None:
     assert (letter.raw, letter.sender_id, letter.fields) == (b'{"summary": \xff', "7", {"details.a": 1})
 
 
-def test_a_dead_letter_keeps_a_mebibyte() -> None:
-    (letter,) = Line().run(raw_item(b"x" * (RAW_LIMIT + 1))).dead_letters
-    assert letter.raw == b"x" * RAW_LIMIT
+def test_a_dead_letter_keeps_a_mebibyte_and_how_much_there_was() -> None:
+    (letter,) = Line().run(raw_item(b"x" * (RAW_LIMIT_BYTES + 1))).dead_letters
+    assert letter.raw == b"x" * RAW_LIMIT_BYTES
+    assert letter.received_bytes == RAW_LIMIT_BYTES + 1
 
 
 def test_each_entrance_has_its_settings_and_the_others_the_defaults() -> None:

@@ -78,6 +78,13 @@ def gather(settings: Any) -> dict[str, Any]:
         counters = report.counters
         document["requests"].update(counters.get("requests", {}))
         document["inputs"].update(counters.get("inputs", {}))
+        if "removed" in counters:
+            document["removed"] = counters["removed"]
+            if counters["removed"]["lost"]:
+                troubles.append(
+                    f"{counters['removed']['lost']} open dead letters were lost by age or size since the {role}"
+                    " started; look at them more often, or raise the limits in [retention.dead_letters]"
+                )
         if "worker" in counters:
             document["worker"] = counters["worker"]
             if counters["worker"]["last_error"]:
@@ -101,7 +108,7 @@ def _show(document: dict[str, Any]) -> None:
         "processes  "
         + (", ".join(f"{one['role']} ({one['process']})" for one in document["processes"]) or "none")
     )
-    for part in ("queue", "store", "worker", "requests", "dead_letters"):
+    for part in ("queue", "store", "worker", "requests", "dead_letters", "removed"):
         if document.get(part):
             click.echo(
                 f"{part:<10} " + ", ".join(f"{name} {value}" for name, value in document[part].items())

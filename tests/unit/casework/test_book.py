@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, text
 
 from mozdef_core.alert import Status
+from mozdef_core.casework import dead_letters
 from mozdef_core.casework.audit import Actor
 from mozdef_core.casework.book import SqlBook
+from mozdef_core.casework.models import Base, DeadLetterRow
 from mozdef_core.casework.transitions import Step
 from mozdef_core.casework.triage import set_status
 from mozdef_core.ports import AlertBook
@@ -28,4 +31,30 @@ class TestSqlBook(AlertBookContract):
     def set_status(self, book: AlertBook, alert_id: str, status: Status) -> None:
         assert isinstance(book, SqlBook)
         with book.database.write() as session:
-            set_status(session, alert_id, Step(status, verdict="benign"), Actor("ines"), book._clock())
+            set_status(
+                session,
+                alert_id,
+                Step(status, "for the test", verdict="benign"),
+                Actor("ines"),
+                book._clock(),
+            )
+
+    def letter_ids(self, book: AlertBook) -> Collection[str]:
+        assert isinstance(book, SqlBook)
+        with book.database.read() as session:
+            return session.scalars(select(DeadLetterRow.id)).all()
+
+    def letters_lost(self, book: AlertBook) -> int:
+        assert isinstance(book, SqlBook)
+        with book.database.read() as session:
+            return dead_letters.counts(session)["lost"]
+
+    def kept_for_good(self, book: AlertBook) -> Mapping[str, object]:
+        assert isinstance(book, SqlBook)
+        goes = {"arrivals", "liveness", "spans", "process_health", "dead_letters", "counters"}
+        with book.database.read() as session:
+            return {
+                name: session.execute(text(f"SELECT * FROM {name}")).all()
+                for name in Base.metadata.tables
+                if name not in goes
+            }

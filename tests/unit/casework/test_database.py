@@ -112,14 +112,10 @@ def test_a_state_document_replaces_its_predecessor_unless_that_is_newer(url: str
     book.close()
 
 
-def test_a_process_shows_what_it_said_last_until_it_is_forgotten(database: Database) -> None:
+def test_a_process_shows_what_it_said_last(database: Database) -> None:
     for process, at_us in (("1", 1_000_000), ("2", 2_000_000), ("1", 3_000_000)):
         with database.write() as session:
             report(session, "worker", process, {"events": at_us}, at_us)
     with database.read() as session:
         found = [(each.process, each.counters) for each in reports(session)]
     assert found == [("1", {"events": 3_000_000}), ("2", {"events": 2_000_000})]
-    with database.write() as session:
-        report(session, "worker", "1", {}, 3_602_500_000)
-    with database.read() as session:
-        assert [each.process for each in reports(session)] == ["1"]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -10,7 +9,7 @@ from mozdef_core.casework import audit, dead_letters
 from mozdef_core.casework.book import SqlBook
 from mozdef_core.casework.dead_letters import Filter
 from mozdef_core.errors import NotFoundError
-from mozdef_core.ports import BatchRecord, DeadLetter, Origin
+from mozdef_core.ports import RAW_LIMIT_BYTES, BatchRecord, DeadLetter, Origin
 
 DAY_US = 86_400_000_000
 INES = audit.Actor("ines")
@@ -49,9 +48,24 @@ def test_a_letter_is_kept_as_it_came(book: SqlBook) -> None:
     assert shown(book, "id1") == whole
 
 
-def test_of_a_large_item_one_mebibyte_is_kept(book: SqlBook) -> None:
-    record(book, letter(1, raw=b"x" * (dead_letters.RAW_LIMIT_BYTES + 1)))
-    assert len(shown(book, "id1").raw) == dead_letters.RAW_LIMIT_BYTES
+def test_of_a_large_item_one_mebibyte_is_kept_and_how_large_it_was(book: SqlBook) -> None:
+    record(book, letter(1, raw=b"x" * (RAW_LIMIT_BYTES + 1)), letter(2, raw=b"x" * RAW_LIMIT_BYTES))
+    cut, whole = shown(book, "id1"), shown(book, "id2")
+    assert (len(cut.raw), cut.received_bytes) == (RAW_LIMIT_BYTES, RAW_LIMIT_BYTES + 1)
+    assert (len(whole.raw), whole.received_bytes) == (RAW_LIMIT_BYTES, None)
+
+
+def test_what_was_cut_is_not_replayed_and_what_is_just_as_long_as_the_limit_is() -> None:
+    whole = letter(1, raw=b"x" * RAW_LIMIT_BYTES)
+    assert dead_letters.as_item(whole).raw == whole.raw
+    with pytest.raises(
+        ValueError, match=r"letter id1 .* only the first 1,048,576 of the 1,048,580 bytes that were"
+    ):
+        dead_letters.as_item(letter(1, raw=b"x" * (RAW_LIMIT_BYTES + 4)))
+    with pytest.raises(
+        ValueError, match=r"only the first 1,048,576 bytes, perhaps not all, that were received"
+    ):
+        dead_letters.as_item(replace(whole, received_bytes=RAW_LIMIT_BYTES))
 
 
 def test_letters_are_found_by_code_input_status_and_time(book: SqlBook) -> None:
@@ -91,24 +105,6 @@ def test_a_replay_counts_and_ends_when_its_events_are_stored(book: SqlBook) -> N
 
 def test_events_of_a_letter_that_has_gone_are_no_problem(book: SqlBook) -> None:
     record(book, gone=["e1"])
-
-
-def test_what_is_too_old_goes_and_the_loss_of_open_ones_is_counted(book: SqlBook) -> None:
-    record(book, *map(letter, range(1, 5)))
-    with book.database.write() as session:
-        dead_letters.discard(session, "id1", INES)
-        assert dead_letters.enforce_limits(session, kept_for=timedelta(days=2), at_us=5 * DAY_US) == 1
-    assert found(book, Filter()) == ["id4", "id3"]
-    with book.database.read() as session:
-        assert dead_letters.counts(session) == {"open": 2, "lost": 1}
-
-
-def test_beyond_the_limit_of_size_the_oldest_go_first(book: SqlBook) -> None:
-    record(book, *(letter(number, raw=b"x" * 1000, reason="") for number in range(1, 6)))
-    with book.database.write() as session:
-        assert dead_letters.enforce_limits(session, kept_bytes=2500, at_us=DAY_US) == 3
-        assert dead_letters.enforce_limits(session, kept_bytes=2500, at_us=DAY_US) == 0
-    assert found(book, Filter()) == ["id5", "id4"]
 
 
 def test_what_is_not_there_is_said_so(book: SqlBook) -> None:

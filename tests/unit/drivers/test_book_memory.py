@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,3 +17,20 @@ class TestMemoryBook(AlertBookContract):
     def set_status(self, book: AlertBook, alert_id: str, status: Status) -> None:
         assert isinstance(book, MemoryBook)
         book.set_status(alert_id, status)
+
+    def letter_ids(self, book: AlertBook) -> Collection[str]:
+        assert isinstance(book, MemoryBook)
+        return book.dead_letters.keys()
+
+    def letters_lost(self, book: AlertBook) -> int:
+        assert isinstance(book, MemoryBook)
+        return book.letters_lost
+
+    def kept_for_good(self, book: AlertBook) -> Mapping[str, object]:
+        assert isinstance(book, MemoryBook)
+        return {
+            "alerts": dict(book.alerts),
+            "history": list(book.history),
+            "states": dict(book.states),
+            "outbox": list(book._outbox),
+        }

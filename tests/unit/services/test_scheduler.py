@@ -78,11 +78,11 @@ class Site:
         self.scheduler.work[name]()
 
 
-def test_actions_are_looked_for_twice_a_second_and_owed_spans_each_second() -> None:
+def test_actions_are_looked_for_twice_a_second_owed_spans_each_second_and_house_is_kept_each_minute() -> None:
     assert Site().scheduler.intervals == {
         "respond": timedelta(seconds=0.5),
         "owed": timedelta(seconds=1),
-        "tidy": timedelta(hours=1),
+        "tidy": timedelta(minutes=1),
     }
 
 
