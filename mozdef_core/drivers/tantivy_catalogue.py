@@ -11,7 +11,7 @@ import orjson
 
 from mozdef_core.errors import StoreUnavailableError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MOST_DAYS: Final = 1_000
 MOST_PATHS: Final = 10_000
 _DAY_US: Final = 86_400_000_000
@@ -36,9 +36,11 @@ class Kind:
     ODD: Final = (
         256  # a hoisted field that is missing or not in its usual form, so that its column does not tell all
     )
+    ADDRESS: Final = 512  # on a field of addresses, a string that is one
+    NO_ADDRESS: Final = 1024  # on a field of addresses, a string that is none
 
 
-ANY_KIND: Final = 511
+ANY_KIND: Final = 2047
 
 
 def day_of(us: int) -> int:

@@ -87,6 +87,16 @@ def indexed_text(text: str) -> str:
     return text + MARK if text[4] == "-" else text
 
 
+def shown_text(term: str) -> str:
+    """Return the string that a term stands for: the inverse of :func:`indexed_text`, but of :func:`is_cut` terms."""
+    return term[:-1] if len(term) > _SHORTEST_DATE and term[4] == "-" else term
+
+
+def is_cut(term: str) -> bool:
+    """Return whether a term may stand for a string above :data:`LONGEST`, whose end it does not tell."""
+    return len(term) == _CUT + len(MARK) + 32 and term[_CUT] == MARK
+
+
 def indexed_path(path: str) -> str:
     """Return the name by which the index knows a dotted path below ``e``."""
     return "e." + _CONTROLS.sub(_escape, path).replace("\\", "\\\\")
@@ -281,10 +291,13 @@ class Layout:
             kind |= Kind.LONG
         if not node.kinds & Kind.NUMERAL and text[:1] in _NUMERIC and read_number(text) is not None:
             kind |= Kind.NUMERAL
+        if node.column is not None:
+            address = address_text(text)
+            kind |= Kind.NO_ADDRESS if address is None else Kind.ADDRESS
+            if address is not None:
+                self._addresses.append((node.column, address))
         if node.kinds | kind != node.kinds:
             self._note(node, kind)
-        if node.column is not None and (address := address_text(text)) is not None:
-            self._addresses.append((node.column, address))
         return indexed_text(text)
 
 
