@@ -82,7 +82,10 @@ def list_letters(
 
 
 def shown(letter: Any) -> dict[str, Any]:
-    """Return a dead letter as event-format.md section 4.3 has it; bytes that are no UTF-8 as Base64."""
+    """Return a dead letter as event-format.md section 4.3 has it; bytes that are no UTF-8 as Base64.
+
+    One that was cut says how many bytes were received; None where an older version did not note it.
+    """
     import base64
 
     from mozdef_core.event import isoformat
@@ -102,8 +105,15 @@ def shown(letter: Any) -> dict[str, Any]:
         "attempts": letter.attempts,
         "status": letter.status,
         "replayed_as": list(letter.replayed_as),
+        **_cut(letter),
         **raw,
     }
+
+
+def _cut(letter: Any) -> dict[str, int | None]:
+    if letter.received_bytes is None:
+        return {}
+    return {"received_bytes": letter.received_bytes if letter.received_bytes > len(letter.raw) else None}
 
 
 @command.command()
@@ -141,8 +151,11 @@ def replay(
     config: Path | None,
     as_json: bool,
 ) -> None:
-    """Put dead letters into the queue again, as they were received, with their first time of reception."""
-    from mozdef_core.casework import audit, dead_letters
+    """Put dead letters into the queue again, as they were received, with their first time of reception.
+
+    One of which only a part is kept cannot be replayed: it is named, the others are replayed, the exit status is 1.
+    """
+    from mozdef_core.casework import audit
     from mozdef_core.errors import NotFoundError, QueueError
     from mozdef_core.services.compose import open_book, open_queue
 
@@ -154,19 +167,34 @@ def replay(
     try:
         queue = open_queue(settings)
         chosen = list(letter_ids) if letter_ids else _open_ones(book, code, entrance, read_moment(since))
-        for letter_id in chosen:
-            with book.database.write() as session:
-                letter = dead_letters.start_replay(session, letter_id, actor)
-                queue.put([dead_letters.as_item(letter)])
+        refused = _queue_again(book, queue, chosen, actor)
         queue.close()
     except (NotFoundError, QueueError, ValueError) as error:
         fail(str(error))
+    queued = [letter_id for letter_id in chosen if letter_id not in refused]
     if as_json:
-        print_json({"queued": chosen})
+        print_json({"queued": queued, "refused": refused})
     else:
         click.echo(
-            f"{len(chosen)} dead letters are in the queue again; see 'mozdef dead-letters list' in a moment"
+            f"{len(queued)} dead letters are in the queue again; see 'mozdef dead-letters list' in a moment"
         )
+    if refused:
+        fail(*refused.values())
+
+
+def _queue_again(book: Any, queue: Any, letter_ids: list[str], actor: Any) -> dict[str, str]:
+    """Put letters into the queue, and return why some cannot be replayed, by id; nothing is noted about those."""
+    from mozdef_core.casework import dead_letters
+
+    refused = {}
+    for letter_id in letter_ids:
+        try:
+            with book.database.write() as session:
+                letter = dead_letters.start_replay(session, letter_id, actor)
+                queue.put([dead_letters.as_item(letter)])
+        except ValueError as error:
+            refused[letter_id] = str(error)
+    return refused
 
 
 def _open_ones(book: Any, code: str | None, entrance: str | None, since_us: int) -> list[str]:
