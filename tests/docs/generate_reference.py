@@ -27,12 +27,19 @@ from mozdef_core.problems import is_secret
 from mozdef_core.rules import RuleOptions
 from mozdef_core.services.cli import main
 from mozdef_core.services.cli.plugins import _type_name
-from mozdef_core.settings import CoreSettings, Entrance, HealthSettings, RetentionSettings, WebSettings
+from mozdef_core.settings import (
+    CoreSettings,
+    Entrance,
+    HealthSettings,
+    LetterSettings,
+    RetentionSettings,
+    WebSettings,
+)
 from tests.docs import codes
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference.md"
 FIRST_PARTY = "mozdef-"
-SPECIAL = {"_size": "size", "_address": "host:port"}
+SPECIAL = {"_size": "size", "_address": "host:port", "_kept": 'duration or `"forever"`'}
 """Names of validators that say more about a setting than its Python type does."""
 NOT_CLASSES = {
     "Duration": "The type of an option that is a span of time: seconds, or text such as `30s`, `5m`, `2h`, `90d`.",
@@ -99,6 +106,9 @@ def settings() -> Iterator[str]:
             )
         ],
     )
+    yield "### `[retention.dead_letters]`"
+    yield sentence(LetterSettings)
+    yield fields(LetterSettings)
     yield "### `[alerts]`"
     yield table(
         ("Key", "Type", "Default", "Meaning"),
