@@ -249,8 +249,11 @@ def dead_letter(
 ) -> DeadLetter:
     """Return the dead letter of an item; a replay that fails again is the same letter as before.
 
+    An entrance that refuses an item because it is too large hands on its beginning only, so that counts as cut.
+
     :param event_id: of the event concerned, where the item became several.
     """
+    cut = item.refusal is not None and item.refusal[0] == "too-large"
     return DeadLetter(
         id=item.replay_of or event_id or item.id,
         received_us=item.received_us,
@@ -262,4 +265,5 @@ def dead_letter(
         plugin=plugin,
         fields=item.fields,
         sender_id=item.sender_id,
+        received_bytes=len(item.raw) if cut else None,
     )

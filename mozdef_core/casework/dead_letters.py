@@ -143,10 +143,10 @@ def as_item(letter: DeadLetter) -> Item:
     """
     if letter.received_bytes is not None:
         kept, received = len(letter.raw), letter.received_bytes
-        of_how_many = f"of the {received:,} bytes" if received > kept else "bytes, perhaps not all,"
+        how_many = f"{received:,}" if received > kept else "perhaps more"
         raise ValueError(
-            f"dead letter {letter.id} cannot be replayed: only the first {kept:,} {of_how_many}"
-            " that were received are kept; have its sender send it again"
+            f"dead letter {letter.id} cannot be replayed: only the first {kept:,} of {how_many} bytes that were"
+            " received are kept; have its sender send it again"
         )
     (item_id,) = new_ids(letter.received_us, 1)
     return Item(

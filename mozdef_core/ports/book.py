@@ -39,7 +39,7 @@ class DeadLetter:
     :param code: machine code; ``reason`` is a sentence that names the field, the plugin or the position.
     :param raw: the bytes as received; what is given beyond 1 MiB is cut off here, and only here.
     :param received_bytes: how many bytes were received where ``raw`` has been cut; None where it is all. The length
-        of ``raw`` stands for: perhaps more, a version that did not note it kept this letter.
+        of ``raw`` stands for: perhaps more, since the entrance cut it, or a version that did not note how many.
     """
 
     id: str

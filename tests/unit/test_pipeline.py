@@ -167,6 +167,12 @@ def test_a_dead_letter_keeps_a_mebibyte_and_how_much_there_was() -> None:
     assert letter.received_bytes == RAW_LIMIT_BYTES + 1
 
 
+def test_an_item_of_which_the_entrance_kept_only_the_beginning_counts_as_cut() -> None:
+    for code, received_bytes in (("too-large", 2), ("not-an-object", None)):
+        (letter,) = Line().run(replace(raw_item(b"[1"), refusal=(code, "a reason"))).dead_letters
+        assert (letter.code, letter.received_bytes) == (code, received_bytes)
+
+
 def test_each_entrance_has_its_settings_and_the_others_the_defaults() -> None:
     line = Line(settings={"branch": EntranceSettings(tags=["branch"])})
     assert line.event(make_item("x", entrance="branch")).body["tags"] == ["branch"]
