@@ -18,6 +18,7 @@ from luqum.thread import parse as parse_tree  # type: ignore[import-untyped]
 from mozdef_core.errors import QueryError
 from mozdef_core.query import expressions
 from mozdef_core.query.bounds import bounds
+from mozdef_core.query.dialect import Dialect, Own
 from mozdef_core.query.lucene_source import Source, rewrite
 from mozdef_core.query.model import (
     ANY_FIELD,
@@ -55,9 +56,14 @@ def parse(text: str) -> Query:
     return read(text).query
 
 
-def read(text: str) -> Parsed:
+def read(
+    text: str, *, dialect: Dialect | None = None, default_field: str | None = None, all_words: bool = False
+) -> Parsed:
     """Return what a search string means, with warnings such as for ``~2``, which is ignored.
 
+    :param dialect: how names and times are meant; None is as MozDef's own.
+    :param default_field: where clauses without a field look; None is everywhere.
+    :param all_words: clauses that stand side by side without an operator are all required.
     :raises QueryError: as :func:`parse`.
     """
     source = rewrite(text)
@@ -65,8 +71,8 @@ def read(text: str) -> Parsed:
         root = parse_tree(source.text)
     except ParseError as error:
         raise _syntax_error(text, source, str(error)) from None
-    reader = _Reader(source)
-    return Parsed(reader.query(root, None, 0), tuple(reader.warnings))
+    reader = _Reader(source, dialect or Own(), all_words)
+    return Parsed(reader.query(root, default_field, 0), tuple(reader.warnings))
 
 
 def _syntax_error(text: str, source: Source, complaint: str) -> QueryError:
@@ -88,6 +94,8 @@ class _Reader:
     """Turns luqum's tree into the query model."""
 
     source: Source
+    dialect: Dialect
+    all_words: bool
     warnings: list[str] = field(default_factory=list)
 
     def query(self, node: Any, name: str | None, depth: int) -> Query:
@@ -127,6 +135,8 @@ class _Reader:
                 excluded.append(self.query(child.a, name, depth + 1))
             else:
                 other.append(self.query(child, name, depth + 1))
+        if self.all_words:
+            return Bool(must=required + other, must_not=excluded)
         return Bool(must=required, should=() if required else other, must_not=excluded)
 
     def _ignored(self, node: Any, name: str | None, depth: int) -> Query:
@@ -146,12 +156,12 @@ class _Reader:
             raise QueryError(
                 f"a wildcard in the name of a field, {name!r}; expected one field, or none", position
             )
-        return self.query(node.expr, name, depth + 1)
+        return self.query(node.expr, self.dialect.name(name), depth + 1)
 
     def _exists(self, node: Any) -> Query:
         if isinstance(node.expr, tree.Word) and _WILDCARD.match(node.expr.value):
             raise QueryError("expected the name of one field behind _exists_:", self._position(node.expr))
-        return Exists(_value(node.expr))
+        return Exists(self.dialect.name(_value(node.expr)))
 
     def _leaf(self, node: Any, name: str | None) -> Query:
         if isinstance(node, tree.Regex):
@@ -189,7 +199,7 @@ class _Reader:
         if low is None and high is None:
             return Exists(name)
         try:
-            found = Range(name, **{low_name: low, high_name: high})
+            found = self.dialect.times(Range(name, **{low_name: low, high_name: high}))
             bounds(found)
         except QueryError as error:
             raise QueryError(str(error), position) from None

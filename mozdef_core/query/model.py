@@ -261,6 +261,21 @@ class Search:
     size: int = 50
     after: str | None = None
 
+    @classmethod
+    def from_kibana(
+        cls, export: str | bytes, title: str | None = None, *, now_us: int | None = None
+    ) -> Search:
+        """Return one search out of a file that Kibana exported; query/kibana returns all, with their warnings.
+
+        :param export: the file's content; lines of JSON, or the JSON document of versions before 7.
+        :param title: of the saved search or dashboard, ``dashboard / panel`` for a panel; None for the only one.
+        :param now_us: what ``now`` means in times, microseconds since 1970; None is the present.
+        :raises QueryError: there is no such search or several, or it cannot be expressed exactly.
+        """
+        from mozdef_core.query import kibana  # it lies above: it makes searches of this module's parts
+
+        return kibana.read(export, now_us=now_us).one(title).search
+
     def __post_init__(self) -> None:
         if self.size < 1:
             raise QueryError(f"size: expected at least 1, got {self.size}")
