@@ -74,14 +74,14 @@ def test_a_process_that_has_been_silent_for_an_hour_is_forgotten(book: SqlBook, 
 
 
 def test_a_step_frees_few_megabytes_however_few_letters_that_is(
-    book: SqlBook, monkeypatch: pytest.MonkeyPatch
+    book: SqlBook, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dead_letters, "STEP_BYTES", 2_500)
-    letters(book, 6, b"x" * 1_000)
+    letters(book, 12, b"x" * 1_000)
     assert book.prune(Keep(None, letters_bytes=100)) == Pruned(lost=3)
-    assert book.prune(Keep(None, open_letters=timedelta(0))) == Pruned()
-    book._clock = lambda: START_US + DAY_S * SECOND
-    assert book.prune(Keep(None, open_letters=timedelta(0))) == Pruned(lost=3)
+    clock.pass_by(DAY_S)
+    for lost in (3, 3, 3, 0):
+        assert book.prune(Keep(None, open_letters=timedelta(0))) == Pruned(lost=lost)
 
 
 def test_nothing_is_locked_where_nothing_is_due(book: SqlBook) -> None:
