@@ -17,7 +17,7 @@ import orjson
 from mozdef_core import options
 from mozdef_core.errors import QueryTimeoutError
 from mozdef_core.event import Change, Event
-from mozdef_core.ports import Between, EventStore, Page, StoreRefusal, StoreStatus
+from mozdef_core.ports import Between, EventStore, Page, StorePartition, StoreRefusal, StoreStatus
 from mozdef_core.ports.store import ANY_TIME, took_too_long
 from mozdef_core.query import order
 from mozdef_core.query.evaluate import compile
@@ -153,6 +153,15 @@ class MemoryStore(EventStore):
         """Return the retention classes that stored events have."""
         with self._contents.lock:
             return sorted({entry.retention_class for entry in self._contents.by_time})
+
+    def partitions(self) -> Sequence[StorePartition]:
+        """Return every day of every class; the size is that of its events as JSON."""
+        sizes: dict[tuple[str, str], int] = {}
+        with self._contents.lock:
+            for entry in self._contents.by_time:
+                name = (entry.day, entry.retention_class)
+                sizes[name] = sizes.get(name, 0) + entry.size_bytes
+        return [StorePartition(*name, size_bytes) for name, size_bytes in sorted(sizes.items())]
 
     def drop_before(self, day: str, retention_class: str = "default") -> int:
         """Remove every day of reception of the class before ``day`` (``YYYY-MM-DD``)."""

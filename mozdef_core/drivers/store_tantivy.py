@@ -203,6 +203,11 @@ class TantivyStore(EventStore):
         self._shelf.refresh(_REFRESH_S)
         return sorted({partition.name.retention_class for partition in self._shelf.all()})
 
+    def partitions(self) -> Sequence[StorePartition]:
+        """Return every partition with the size of its files; opens none."""
+        self._shelf.refresh(_REFRESH_S)
+        return [StorePartition(*partition.name, partition.size_bytes()) for partition in self._shelf.all()]
+
     def drop_before(self, day: str, retention_class: str = "default") -> int:
         """Remove every partition of the class whose day of reception is before ``day``, after its merges.
 

@@ -17,7 +17,15 @@ from mozdef_core.ports.book import (
 )
 from mozdef_core.ports.queue import Delivery, Item, Origin, PutResult, Queue, QueueDepth
 from mozdef_core.ports.running import Input, Intake, JobState, Scheduler
-from mozdef_core.ports.store import Between, EventStore, FieldInfo, Page, StoreRefusal, StoreStatus
+from mozdef_core.ports.store import (
+    Between,
+    EventStore,
+    FieldInfo,
+    Page,
+    StorePartition,
+    StoreRefusal,
+    StoreStatus,
+)
 
 __all__ = [
     "PRUNE_STEP",
@@ -43,6 +51,7 @@ __all__ = [
     "QueueDepth",
     "Scheduler",
     "StateDocument",
+    "StorePartition",
     "StoreRefusal",
     "StoreStatus",
     "Task",

@@ -40,6 +40,14 @@ class Page(NamedTuple):
     complete: bool = True
 
 
+class StorePartition(NamedTuple):
+    """What retention removes as a whole: the events received on one day (``YYYY-MM-DD``) under one class."""
+
+    day: str
+    retention_class: str
+    size_bytes: int
+
+
 class StoreStatus(NamedTuple):
     """What the health page says about a store."""
 
@@ -183,6 +191,13 @@ class EventStore(ABC):
     @abstractmethod
     def retention_classes(self) -> Sequence[str]:
         """Return the retention classes that stored events have."""
+
+    @abstractmethod
+    def partitions(self) -> Sequence[StorePartition]:
+        """Return every partition and how much room it takes, the oldest day of reception first.
+
+        :meth:`drop_before` with the day behind the first of a class removes that one alone.
+        """
 
     @abstractmethod
     def drop_before(self, day: str, retention_class: str = "default") -> int:

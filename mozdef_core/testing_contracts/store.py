@@ -146,6 +146,29 @@ class EventStoreContract(StoreMatching, StorePaging):
         assert store.count(All()) == 2
         assert list(store.status().days) == ["2026-03-31", "2026-04-01"]
 
+    def test_partitions_are_listed_with_their_sizes_and_can_be_dropped_one_by_one(
+        self, store: EventStore
+    ) -> None:
+        assert list(store.partitions()) == []
+        long = {"retention": "long/term", "defaulted": []}
+        store.write([stored_event(BASE_US, received_us=BASE_US + step * DAY_US) for step in (2, 0)])
+        store.write(
+            [
+                stored_event(
+                    BASE_US, received_us=BASE_US, mozdef=long, summary=" ".join(map(str, range(3_000)))
+                )
+            ]
+        )
+        store.refresh()
+        listed = store.partitions()
+        names = [("2026-03-29", "default"), ("2026-03-29", "long/term"), ("2026-03-31", "default")]
+        assert [(one.day, one.retention_class) for one in listed] == names
+        assert all(one.size_bytes > 0 for one in listed)
+        assert listed[1].size_bytes > listed[0].size_bytes
+        assert store.drop_before("2026-03-30", "long/term") == 1
+        store.refresh()
+        assert [(one.day, one.retention_class) for one in store.partitions()] == [names[0], names[2]]
+
     def test_an_event_with_a_wrong_clock_goes_by_its_day_of_reception(self, store: EventStore) -> None:
         old = stored_event(0, received_us=BASE_US)
         store.write([old])
