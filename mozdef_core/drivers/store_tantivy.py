@@ -19,7 +19,7 @@ from mozdef_core.errors import StoreUnavailableError
 from mozdef_core.event import Change, Event, isoformat
 from mozdef_core.options import Field
 from mozdef_core.options import Options as PluginOptions
-from mozdef_core.ports import EventStore, Page, StoreRefusal, StoreStatus
+from mozdef_core.ports import EventStore, Page, StorePartition, StoreRefusal, StoreStatus
 from mozdef_core.query.model import Query, Search
 
 _REFRESH_S: Final = 1.0
