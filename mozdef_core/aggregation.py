@@ -37,7 +37,7 @@ from mozdef_core.query.aggregations import (
     named,
 )
 from mozdef_core.query.groups import in_group
-from mozdef_core.query.model import All, Query, Search
+from mozdef_core.query.model import All, Order, Query, Search
 
 MOST_QUESTIONS: Final = 10_000
 """An answer is made of at most so many questions to the store: one for each aggregation in each bucket around it."""
@@ -76,7 +76,7 @@ class _Asking:
         self._limit_s = limit_s
         self._deadline = time.monotonic() + limit_s
         self._questions = 0
-        self._extent: tuple[int, int] | None = None
+        self._extent: Sequence[int] | None = None
 
     def all(
         self, aggregations: Mapping[str, Aggregation], query: Query, between: Between
@@ -95,7 +95,7 @@ class _Asking:
                 f"the answer needs more than {MOST_QUESTIONS:,} questions to the store, one for each aggregation in "
                 "each bucket; return fewer groups (size, min_count) or longer intervals"
             )
-        if time.monotonic() > self._deadline:
+        if time.monotonic() >= self._deadline:
             raise QueryTimeoutError(
                 f"the aggregations took longer than {self._limit_s:g} s and are given up; narrow the query, take a "
                 "shorter time, or return fewer groups"
@@ -164,25 +164,32 @@ class _Asking:
         return Hits(page.events)
 
     def _span(self, between: Between) -> tuple[int, int] | None:
-        """Return a time without open ends; they end where the events of the whole question do."""
+        """Return a time without open ends, or None when there is nothing in it.
+
+        An open end is where the events of the whole question end, so that histograms inside groups are alike.
+        """
         first_us, end_us = between
         if first_us is None or end_us is None:
             if self._extent is None:
                 self._extent = self._find_extent()
+            if not self._extent:
+                return None
             first_us = self._extent[0] if first_us is None else first_us
-            end_us = self._extent[1] if end_us is None else end_us
+            end_us = self._extent[-1] + 1 if end_us is None else end_us
         return (first_us, end_us) if first_us < end_us else None
 
-    def _find_extent(self) -> tuple[int, int]:
+    def _find_extent(self) -> Sequence[int]:
+        """Return the times of the first and the last event; nothing when there is none."""
         query, between = self._whole
         times: list[int] = []
-        for order in ("oldest", "newest"):
+        orders: tuple[Order, ...] = ("oldest", "newest")
+        for order in orders:
             self._count_question()
             page = self._store.search(Search(query, between, order, 1))
             if not page.complete:
                 raise QueryTimeoutError("looking for the first and last event took too long; give both times")
             times.extend(event.time_us for event in page.events)
-        return (times[0], times[-1] + 1) if times else (0, 0)
+        return times
 
 
 def stats(numbers: Mapping[int | float, int]) -> StatsResult:

@@ -188,7 +188,7 @@ class MemoryStore(EventStore):
         matches = compile(query)
         deadline = time.monotonic() + self.time_limit_s
         for number, entry in enumerate(self._between(between)):
-            if number % _LOOK_AT_CLOCK == 0 and time.monotonic() > deadline:
+            if number % _LOOK_AT_CLOCK == 0 and time.monotonic() >= deadline:
                 raise QueryTimeoutError(took_too_long(self.time_limit_s))
             if matches(entry.event):
                 yield entry.event

@@ -169,7 +169,7 @@ class EventStore(ABC):
         after: str | None = None
         while True:
             page = self.search(Search(query, between, "oldest", _PAGE, after))
-            if not page.complete or time.monotonic() > deadline:
+            if not page.complete or time.monotonic() >= deadline:
                 raise QueryTimeoutError(took_too_long(self.time_limit_s))
             yield from page.events
             after = page.after

@@ -9,6 +9,15 @@ from hypothesis import strategies as st
 from mozdef_core.errors import QueryError
 from mozdef_core.event import Event
 from mozdef_core.query import evaluate
+from mozdef_core.query.aggregations import (
+    Aggregation,
+    Cardinality,
+    DateHistogram,
+    Percentiles,
+    Stats,
+    TermsAgg,
+    TopHits,
+)
 from mozdef_core.query.model import (
     All,
     Bool,
@@ -24,7 +33,7 @@ from mozdef_core.query.model import (
     Terms,
     Wildcard,
 )
-from mozdef_core.testing_contracts.store_events import BASE_US, stored_event
+from mozdef_core.testing_contracts.store_events import BASE_US, SECOND_US, stored_event
 
 words = st.sampled_from(
     [
@@ -87,9 +96,27 @@ nodes = st.recursive(
 )
 
 
+near = st.integers(-3, 3)
+"""Microseconds from the base time: events side by side."""
+
+far = st.builds(
+    lambda days, hours, us: (days * 24 + hours) * 3600 * SECOND_US + us,
+    st.integers(-2, 2),
+    st.integers(-13, 13),
+    st.integers(-1, 1),
+)
+"""Microseconds from the base time: events on several days, around a change of clocks in Europe."""
+
+
+group_fields = st.sampled_from(["tags", "hostname", "extra", "details"]) | names.map("details.{}".format)
+
+
 @st.composite
-def events(draw: st.DrawFn) -> Event:
-    """Make an event with odd shapes and values under the names that :data:`queries` asks for."""
+def events(draw: st.DrawFn, offsets: st.SearchStrategy[int] = near) -> Event:
+    """Make an event with odd shapes and values under the names that :data:`queries` asks for.
+
+    :param offsets: of its time from the base time, in microseconds.
+    """
     body: dict[str, Any] = {
         "summary": draw(texts | st.lists(texts, max_size=2)),
         "details": draw(st.dictionaries(names, nodes, max_size=4) | st.just("none")),
@@ -98,7 +125,13 @@ def events(draw: st.DrawFn) -> Event:
     body.update(
         draw(st.dictionaries(st.sampled_from(["details.key", "hostname", "extra"]), nodes, max_size=2))
     )
-    return stored_event(BASE_US + draw(st.integers(-3, 3)), **body)
+    if draw(st.booleans()):
+        body["mozdef"] = {
+            "plugins": [],
+            "problems": [],
+            "defaulted": draw(st.lists(group_fields, max_size=2)),
+        }
+    return stored_event(BASE_US + draw(offsets), **body)
 
 
 fields = st.sampled_from(["summary", "tags", "hostname", "extra", "utctimestamp", "details"]) | names.map(
@@ -146,3 +179,29 @@ queries = st.recursive(
     ),
     max_leaves=4,
 )
+
+intervals = st.sampled_from(["7h", "1d", "90m", "hour", "day", "week", "month", "quarter", "year"])
+zones = st.sampled_from(["UTC", "Europe/Madrid", "Asia/Kathmandu", "America/New_York"])
+figures: st.SearchStrategy[Aggregation] = (
+    st.builds(Cardinality, group_fields)
+    | st.builds(Stats, group_fields)
+    | st.builds(
+        Percentiles,
+        group_fields,
+        st.lists(st.sampled_from([0, 25, 50, 99.9, 100]), min_size=1, max_size=3, unique=True),
+    )
+    | st.builds(TopHits, st.integers(1, 3), st.sampled_from(["newest", "oldest"]))
+)
+
+
+def _within(inner: st.SearchStrategy[Aggregation]) -> st.SearchStrategy[Aggregation]:
+    sub = st.dictionaries(st.sampled_from(["one", "two"]), inner, max_size=2)
+    sizes = st.none() | st.integers(1, 3)
+    orders = st.sampled_from(["count", "key"])
+    return st.builds(TermsAgg, group_fields, sizes, st.integers(1, 2), orders, sub) | st.builds(
+        DateHistogram, intervals, zones, sub
+    )
+
+
+aggregations = st.recursive(figures | _within(st.nothing()), _within, max_leaves=3)
+"""Aggregations that stand in one another, few of them deep."""

@@ -12,6 +12,7 @@ from mozdef_core.event import Event
 from mozdef_core.ports import EventStore
 from mozdef_core.query.model import All, Search, Term
 from mozdef_core.testing_contracts.store_events import BASE_US, DAY_US, stored_event
+from mozdef_core.testing_contracts.store_groups import StoreGroups
 from mozdef_core.testing_contracts.store_matching import StoreMatching
 from mozdef_core.testing_contracts.store_paging import StorePaging
 
@@ -32,7 +33,7 @@ STRANGE: Final[dict[str, Any]] = {
 """Events that an engine may find hard to take."""
 
 
-class EventStoreContract(StoreMatching, StorePaging):
+class EventStoreContract(StoreGroups, StoreMatching, StorePaging):
     """What every event store does. A subclass overrides :meth:`open_store`.
 
     The store is opened with ``mode`` ``writer`` by the process that writes and ``reader`` by all others; tests
