@@ -5,21 +5,24 @@ from __future__ import annotations
 import heapq
 import json
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
 from tantivy import Document
 
-from mozdef_core.drivers import tantivy_search
+from mozdef_core.drivers import tantivy_groups, tantivy_histogram, tantivy_names, tantivy_search
+from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_partition import Name, Partition
 from mozdef_core.drivers.tantivy_shelf import Shelf, id_bounds
-from mozdef_core.errors import StoreUnavailableError
+from mozdef_core.errors import QueryError, StoreUnavailableError
 from mozdef_core.event import Change, Event, isoformat
 from mozdef_core.options import Field
 from mozdef_core.options import Options as PluginOptions
-from mozdef_core.ports import EventStore, Page, StorePartition, StoreRefusal, StoreStatus
+from mozdef_core.ports import Between, EventStore, FieldInfo, Page, StorePartition, StoreRefusal, StoreStatus
+from mozdef_core.ports.store import ANY_TIME, EVERYTHING
+from mozdef_core.query import groups
 from mozdef_core.query.model import Query, Search
 
 _REFRESH_S: Final = 1.0
@@ -52,6 +55,7 @@ class TantivyStore(EventStore):
 
     def __init__(self, options: TantivyStore.Options, path: Path, mode: Literal["writer", "reader"]) -> None:
         self._options = options
+        self.time_limit_s = options.search_timeout_s
         self._shelf = Shelf(path, options.heap_mb * 1_000_000, writing=mode == "writer")
         self._writing = threading.Lock()
         self._unsure: set[str] = set()
@@ -158,21 +162,55 @@ class TantivyStore(EventStore):
         return None
 
     def search(self, search: Search) -> Page:
-        """Return one page of events; opens only partitions whose events can fall into its time."""
-        self._shelf.refresh(_REFRESH_S)
-        return tantivy_search.find(
-            self._shelf.holding(*search.between), search, self._options.search_timeout_s
-        )
+        """Return one page of events; opens only partitions whose events can fall into its time.
 
-    def count(self, query: Query, between: tuple[int | None, int | None] = (None, None)) -> int:
+        :raises QueryTimeoutError: it took too long to find out what to look for.
+        """
+        partitions = self._holding(search.between)
+        return tantivy_search.find(partitions, search, Deadline(self.time_limit_s))
+
+    def count(self, query: Query, between: Between = ANY_TIME) -> int:
         """Return how many events match, exactly.
 
-        :raises QueryError: besides, when too many events would have to be looked at one by one.
+        :raises QueryTimeoutError: besides, when too many events would have to be looked at one by one.
         """
+        return tantivy_search.count(self._holding(between), query, between, Deadline(self.time_limit_s))
+
+    def groups(self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME) -> Mapping[str, int]:
+        """Return for each group by a field how many events it has; 0.3 s a day for 65,000 groups, 3 ms for few."""
+        deadline = Deadline(self.time_limit_s)
+        return tantivy_groups.count_groups(self._holding(between), field, query, between, deadline)
+
+    def numbers(
+        self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME
+    ) -> Mapping[int | float, int]:
+        """Return for each number under a field how many events hold it; costs what :meth:`groups` does."""
+        deadline = Deadline(self.time_limit_s)
+        return tantivy_groups.count_numbers(self._holding(between), field, query, between, deadline)
+
+    def histogram(self, query: Query, edges: Sequence[int]) -> Sequence[int]:
+        """Return how many events there are from each edge (inclusive) to the next (exclusive), by event time."""
+        deadline = Deadline(self.time_limit_s)
+        edges = groups.check_edges(edges)
+        between = (edges[0], edges[-1]) if edges else ANY_TIME
+        return tantivy_histogram.histogram(self._holding(between), query, edges, deadline)
+
+    def fields(self, between: Between = ANY_TIME) -> Sequence[FieldInfo]:
+        """Return the fields of the partitions that may hold events of this time; hardly an event is read."""
+        deadline = Deadline(self.time_limit_s)
+        kinds: dict[str, set[str]] = {}
+        for partition in self._holding(between):
+            deadline.check()
+            for name, found in tantivy_names.names(partition.view(), deadline).items():
+                kinds.setdefault(name, set()).update(found)
+            if len(kinds) > groups.MOST_VALUES:
+                raise QueryError(groups.too_many("names of fields"))
+        return [FieldInfo(name, tuple(sorted(kinds[name]))) for name in sorted(kinds)]
+
+    def _holding(self, between: Between) -> list[Partition]:
+        """Return the partitions that may hold events of this time, as they are now."""
         self._shelf.refresh(_REFRESH_S)
-        return tantivy_search.count(
-            self._shelf.holding(*between), query, between, self._options.search_timeout_s
-        )
+        return self._shelf.holding(*between)
 
     def between_ids(self, first: str, last: str) -> Iterator[Event]:
         """Yield the events with ids from ``first`` to ``last``, those that are there at the call."""

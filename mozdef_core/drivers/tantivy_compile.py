@@ -15,6 +15,7 @@ from tantivy import Occur
 from tantivy import Query as Found
 
 from mozdef_core.drivers.tantivy_catalogue import Kind
+from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_document import HOISTED
 from mozdef_core.drivers.tantivy_fields import (
     ANYTHING,
@@ -58,11 +59,12 @@ class Compiler:
     """Compiles the plain form of queries (query/plain.py) for one partition.
 
     :param view: the snapshot that the compiled query will be run on.
+    :param deadline: of the question; None for no limit.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, deadline: Deadline | None = None) -> None:
         self._schema = view.index.schema
-        self._fields = Fields(view)
+        self._fields = Fields(view, deadline)
         self._catalogue = view.catalogue
 
     @singledispatchmethod
@@ -70,6 +72,7 @@ class Compiler:
         """Return the query for this partition.
 
         :raises QueryError: the query has no meaning.
+        :raises QueryTimeoutError: it took too long.
         """
         raise QueryError(f"cannot search for a {type(query).__name__}")
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from tantivy import FieldType, Occur, Query
 
 from mozdef_core.drivers.tantivy_catalogue import Kind
+from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_document import (
     ADDRESSES,
     HOISTED,
@@ -20,16 +21,15 @@ from mozdef_core.drivers.tantivy_document import (
     OTHER_ADDRESSES,
     indexed_path,
     indexed_text,
+    shown_text,
 )
 from mozdef_core.drivers.tantivy_partition import View
+from mozdef_core.drivers.tantivy_values import buckets_of
 from mozdef_core.query import glob
 from mozdef_core.query.addresses import Spans
 from mozdef_core.query.bounds import NumberBounds
 from mozdef_core.query.model import is_address_field
 from mozdef_core.query.values import spelt_boolean, spelt_number
-
-MOST_VALUES: Final = 65_000
-"""tantivy enumerates at most so many values of a path, and says when there are more."""
 
 _LEAF: Final = Kind.STRING | Kind.NUMBER | Kind.BOOLEAN
 _PARSEABLE_PATH: Final = re.compile(r"e\.[\w.]+")
@@ -62,9 +62,11 @@ class Fields:
     """Makes the queries for single fields.
 
     :param view: the snapshot that they will be run on; its catalogue decides what is exact.
+    :param deadline: of the question, for what takes long to make; None for no limit.
     """
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, deadline: Deadline | None = None) -> None:
+        self._deadline = deadline
         self._view = view
         self._schema = view.index.schema
         self._catalogue = view.catalogue
@@ -73,7 +75,7 @@ class Fields:
         """Return the events with any of these strings under the field."""
         if not self._catalogue.kind(field) & Kind.STRING:
             return NOTHING
-        if (path := self._path(field)) is None:
+        if (path := self.path(field)) is None:
             return ANYTHING
         terms = [indexed_text(text) for text in strings]
         return Compiled(
@@ -95,7 +97,7 @@ class Fields:
                 values.append(boolean)
         if not values:
             return NOTHING
-        path = self._path(field)
+        path = self.path(field)
         return ANYTHING if path is None else Compiled(Query.term_set_query(self._schema, path, values), True)
 
     def between(self, column: str, first: int | None, end: int | None) -> Compiled:
@@ -114,7 +116,7 @@ class Fields:
         kind = self._catalogue.kind(field)
         if not kind & (_LEAF | Kind.OBJECT):
             return NOTHING
-        path = self._path(field)
+        path = self.path(field)
         if path is None:
             return ANYTHING
         inside = bool(kind & Kind.OBJECT)
@@ -138,7 +140,7 @@ class Fields:
             return self.candidates(field)
         if not kind & Kind.NUMBER:
             return NOTHING
-        path = self._path(field)
+        path = self.path(field)
         if path is None or not _PARSEABLE_PATH.fullmatch(path):
             return self.candidates(field)
         written = _written(limits)
@@ -174,7 +176,7 @@ class Fields:
     def prefixed(self, field: str, start: str) -> Compiled | None:
         """Return the strings that begin with a plain word, as a range of terms, or None when it is no plain word."""
         end = start[:-1] + chr(ord(start[-1]) + 1) if start else ""
-        path = self._path(field)
+        path = self.path(field)
         if path is None or not _PARSEABLE_PATH.fullmatch(path):
             return None
         if not all(
@@ -193,25 +195,19 @@ class Fields:
         kind = self._catalogue.kind(field)
         if not kind & Kind.STRING:
             return NOTHING
-        path = self._path(field)
-        values = None if path is None or kind & Kind.LONG else self._values(path, among)
-        if path is None or values is None:
+        path = self.path(field)
+        if self._deadline is not None:
+            self._deadline.check()
+        buckets = (
+            None
+            if path is None or kind & Kind.LONG
+            else buckets_of(self._view, Query.all_query(), path, among)
+        )
+        if path is None or buckets is None:
             return self.candidates(field, Kind.STRING)
-        terms = [value for value in values if matches(value.removesuffix(MARK))]
+        values = [bucket["key"] for bucket in buckets if isinstance(bucket["key"], str)]
+        terms = [value for value in values if matches(shown_text(value))]
         return Compiled(Query.term_set_query(self._schema, path, terms), True) if terms else NOTHING
-
-    def _values(self, path: str, include: str | None) -> list[str] | None:
-        """Return the distinct strings under a path, or None when there are too many."""
-        terms: dict[str, Any] = {"field": path, "size": MOST_VALUES, "segment_size": MOST_VALUES}
-        if include is not None:
-            terms["include"] = include
-        try:
-            answer = self._view.searcher.aggregate(Query.all_query(), {"values": {"terms": terms}})["values"]
-        except ValueError:  # more values than tantivy allows in one answer
-            return None
-        if answer["sum_other_doc_count"] or len(answer["buckets"]) >= MOST_VALUES:
-            return None
-        return [bucket["key"] for bucket in answer["buckets"] if isinstance(bucket["key"], str)]
 
     def candidates(self, field: str, kind: int = _LEAF) -> Compiled:
         """Return the events with a value under the field, to be looked at one by one."""
@@ -219,14 +215,14 @@ class Fields:
             return ANYTHING
         if not self._catalogue.kind(field) & kind:
             return NOTHING
-        path = self._path(field)
+        path = self.path(field)
         return ANYTHING if path is None else Compiled(Query.exists_query(path), False)
 
     def odd(self, field: str) -> bool:
         """Return whether a hoisted field's column does not tell all."""
         return bool(self._catalogue.kind(field) & Kind.ODD)
 
-    def _path(self, field: str) -> str | None:
+    def path(self, field: str) -> str | None:
         """Return the index's name of a path, or None for one with empty parts, which it cannot address."""
         if field.startswith(".") or field.endswith(".") or ".." in field:
             return None

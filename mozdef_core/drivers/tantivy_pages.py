@@ -41,12 +41,16 @@ class Span(NamedTuple):
 
     def restrict(self, view: View, query: Query) -> Query:
         """Return a query for these times only."""
-        if self.first is None and self.end is None:
+        limits = view.catalogue.bounds_us()
+        if (self.first is None and self.end is None) or (limits is not None and self._covers(*limits)):
             return query
         times = Query.range_query(
             view.index.schema, "us", FieldType.Integer, self.first, self.end, include_upper=self.end is None
         )
         return Query.boolean_query([(Occur.Must, query), (Occur.Must, times)])
+
+    def _covers(self, first: int, last: int) -> bool:
+        return (self.first is None or self.first <= first) and (self.end is None or last < self.end)
 
 
 def in_order(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import heapq
 import re
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from tantivy import Query as Found
 
 from mozdef_core.drivers.tantivy_compile import Compiler
+from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_fields import Compiled
 from mozdef_core.drivers.tantivy_pages import MOST_AT_ONCE, Hit, Span, in_order
 from mozdef_core.drivers.tantivy_partition import Partition, View
-from mozdef_core.errors import QueryError
+from mozdef_core.errors import QueryTimeoutError
 from mozdef_core.event import Event
-from mozdef_core.ports import Page
+from mozdef_core.ports import Between, Page
 from mozdef_core.query import evaluate
 from mozdef_core.query.model import Query, Search
 from mozdef_core.query.order import Position, decode, encode
@@ -36,35 +36,44 @@ class _Found(NamedTuple):
     exact: bool
 
 
-def find(partitions: Sequence[Partition], search: Search, timeout_s: float) -> Page:
+def find(partitions: Sequence[Partition], search: Search, deadline: Deadline) -> Page:
     """Return one page of a search.
 
     :param partitions: those that may hold events of the time asked for.
-    :param timeout_s: after which the page is cut short; its cursor then leads on from there.
+    :param deadline: after which the page is cut short; its cursor then leads on from there.
     :raises QueryError: the query has no meaning.
+    :raises QueryTimeoutError: there was no time to find anything that a cursor could lead on from.
     """
     query = plain(search.query)
     matches = evaluate.compile(query)
-    deadline_s = time.monotonic() + timeout_s
     after = None if search.after is None else decode(search.after)
     events: list[Event] = []
     seen = full = after
-    for found in _merged(partitions, query, search, after):
-        if seen is not None and seen is not after and time.monotonic() > deadline_s:
-            return Page(events, encode(seen), complete=False)
-        event = None if found.exact else found.view.stored(found.hit.address)
-        seen = found.hit.position
-        if event is not None and not matches(event):
-            continue
-        if len(events) == search.size:
-            return Page(events, None if full is None else encode(full))
-        events.append(found.view.stored(found.hit.address) if event is None else event)
-        full = seen
+    try:
+        for found in _merged(partitions, query, search, after, deadline):
+            if seen is not None and seen is not after and deadline.passed:
+                return Page(events, encode(seen), complete=False)
+            event = None if found.exact else found.view.stored(found.hit.address)
+            seen = found.hit.position
+            if event is not None and not matches(event):
+                continue
+            if len(events) == search.size:
+                return Page(events, None if full is None else encode(full))
+            events.append(found.view.stored(found.hit.address) if event is None else event)
+            full = seen
+    except QueryTimeoutError:
+        if seen is None or seen is after:
+            raise
+        return Page(events, encode(seen), complete=False)
     return Page(events, None)
 
 
 def _merged(
-    partitions: Sequence[Partition], query: Query, search: Search, after: Position | None
+    partitions: Sequence[Partition],
+    query: Query,
+    search: Search,
+    after: Position | None,
+    deadline: Deadline,
 ) -> Iterator[_Found]:
     """Yield what the partitions find, in order; one is only opened when its turn may have come."""
     newest = search.order == "newest"
@@ -82,7 +91,7 @@ def _merged(
     while waiting or heap:
         while waiting and (not heap or waiting[-1][0] <= heap[0][0][0]):
             _, place = waiting.pop()
-            push(place, _in_partition(partitions[place].view(), query, search, after))
+            push(place, _in_partition(partitions[place].view(), query, search, after, deadline))
         if heap:
             _, place, found, hits = heapq.heappop(heap)
             yield found
@@ -97,46 +106,43 @@ def _edge(partition: Partition, newest: bool) -> float:
     return -limits[1] if newest else limits[0]
 
 
-def _in_partition(view: View, query: Query, search: Search, after: Position | None) -> Iterator[_Found]:
-    compiled = Compiler(view).compile(query)
+def _in_partition(
+    view: View, query: Query, search: Search, after: Position | None, deadline: Deadline
+) -> Iterator[_Found]:
+    compiled = Compiler(view, deadline).compile(query)
     piece = min(search.size + 1, MOST_AT_ONCE) if compiled.exact else 1_000
     span = Span(*search.between)
     for hit in in_order(view, compiled.query, span, search.order, after, piece):
         yield _Found(hit, view, compiled.exact)
 
 
-def count(
-    partitions: Sequence[Partition], query: Query, between: tuple[int | None, int | None], timeout_s: float
-) -> int:
+def count(partitions: Sequence[Partition], query: Query, between: Between, deadline: Deadline) -> int:
     """Return how many events match.
 
-    :raises QueryError: the query has no meaning, or so many events would have to be looked at that the time was up.
+    :raises QueryError: the query has no meaning.
+    :raises QueryTimeoutError: so many events would have to be looked at that the time was up.
     """
     wanted = plain(query)
     evaluate.compile(wanted)  # refuses a query without meaning also where there is no partition
-    deadline_s = time.monotonic() + timeout_s
     span = Span(*between)
     if span.empty:
         return 0
     total = 0
     for partition in partitions:
         view = partition.view()
-        compiled = Compiler(view).compile(wanted)
+        compiled = Compiler(view, deadline).compile(wanted)
         if compiled.exact:
             total += view.count(span.restrict(view, compiled.query))
         else:
-            total += _count_candidates(view, compiled, wanted, span, deadline_s)
+            total += _count_candidates(view, compiled, wanted, span, deadline)
     return total
 
 
-def _count_candidates(view: View, compiled: Compiled, query: Query, span: Span, deadline_s: float) -> int:
+def _count_candidates(view: View, compiled: Compiled, query: Query, span: Span, deadline: Deadline) -> int:
     matches = evaluate.compile(query)
     total = 0
     for hit in in_order(view, compiled.query, span, "newest", None, MOST_AT_ONCE):
-        if time.monotonic() > deadline_s:
-            raise QueryError(
-                "the events that this query may find are too many to look at; narrow it or its time"
-            )
+        deadline.check()
         total += matches(view.stored(hit.address))
     return total
 

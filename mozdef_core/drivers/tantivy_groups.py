@@ -1,0 +1,208 @@
+"""Counting groups and numbers (query/groups.py) in a partition: from the index where it is exact, else event by event.
+
+What the index counts are values: ``443``, ``"443"`` and two spellings of an address are different ones, and one group.
+Their counts are added up, and the events that may hold two of them are read and counted once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from tantivy import Occur, Query
+
+from mozdef_core.drivers.tantivy_compile import Compiler
+from mozdef_core.drivers.tantivy_deadline import Deadline
+from mozdef_core.drivers.tantivy_document import HUGE, indexed_text, is_cut, shown_text
+from mozdef_core.drivers.tantivy_fields import NOTHING, Compiled, Fields
+from mozdef_core.drivers.tantivy_pages import MOST_AT_ONCE, Span, in_order
+from mozdef_core.drivers.tantivy_partition import Partition, View
+from mozdef_core.drivers.tantivy_values import Values, count_values
+from mozdef_core.event import Event, Scalar
+from mozdef_core.ports import Between
+from mozdef_core.query import evaluate, groups
+from mozdef_core.query import model as queries
+from mozdef_core.query.addresses import read_address, write_address
+from mozdef_core.query.model import is_address_field
+from mozdef_core.query.plain import plain
+
+Key = TypeVar("Key", str, int | float)
+
+
+def count_groups(
+    partitions: Sequence[Partition], field: str, query: queries.Query, between: Between, deadline: Deadline
+) -> groups.Counts[str]:
+    """Return for each group by a field how many of the matching events have it.
+
+    :raises QueryError: the field makes no groups, the query has no meaning, or there are too many groups.
+    :raises QueryTimeoutError: it took too long.
+    """
+    counts: groups.Counts[str] = groups.Counts(field)
+    key = _address_key if is_address_field(field) else groups.value_text
+    _Counting(field, key, counts, deadline).count(partitions, query, between)
+    return counts
+
+
+def count_numbers(
+    partitions: Sequence[Partition], field: str, query: queries.Query, between: Between, deadline: Deadline
+) -> groups.Counts[int | float]:
+    """Return for each number under a field how many of the matching events hold it.
+
+    :raises QueryError, QueryTimeoutError: as :func:`count_groups`.
+    """
+    counts: groups.Counts[int | float] = groups.Counts(field)
+    _Counting(field, groups.value_number, counts, deadline).count(partitions, query, between)
+    return counts
+
+
+def _address_key(value: Scalar) -> str | None:
+    if isinstance(value, str) and ":" in value and (number := read_address(value)) is not None:
+        return write_address(number)
+    return groups.value_text(value)  # an IPv4 address has no other spelling than its own
+
+
+class _Counting(Generic[Key]):
+    """One count over partitions.
+
+    :param key: what values are counted by; None for a value that does not count.
+    :param counts: where to count.
+    """
+
+    def __init__(
+        self,
+        field: str,
+        key: Callable[[Scalar], Key | None],
+        counts: groups.Counts[Key],
+        deadline: Deadline,
+    ) -> None:
+        self._field = field
+        self._key: Callable[[Scalar], Key | None] = key
+        self._counts: groups.Counts[Key] = counts
+        self._deadline = deadline
+
+    def count(self, partitions: Sequence[Partition], query: queries.Query, between: Between) -> None:
+        """Count the events of all partitions that match."""
+        groups.check_group_field(self._field)
+        wanted = plain(query)
+        matches = evaluate.compile(wanted)
+        span = Span(*between)
+        if span.empty:
+            return
+        for partition in partitions:
+            self._deadline.check()
+            view = partition.view()
+            fields = Fields(view)
+            holding = fields.candidates(self._field)
+            if holding is NOTHING:
+                continue
+            compiled = Compiler(view, self._deadline).compile(wanted)
+            found = self._supplied(view, span.restrict(view, compiled.query))
+            path = fields.path(self._field)
+            if not compiled.exact or path is None:
+                self._look(view, _both(found, holding.query), matches)
+            else:
+                self._in_partition(view, found, path, holding)
+
+    def _supplied(self, view: View, found: Query) -> Query:
+        """Return the query without the events whose field is only a default."""
+        if not view.searcher.doc_freq("defaulted", self._field):
+            return found
+        term = Query.term_query(view.index.schema, "defaulted", self._field)
+        return Query.boolean_query([(Occur.Must, found), (Occur.MustNot, term)])
+
+    def _in_partition(self, view: View, found: Query, path: str, holding: Compiled) -> None:
+        values = count_values(view, found, path, self._deadline)
+        if any(not -HUGE < number < HUGE for number in values.numbers):  # the index rounds them
+            self._look(view, _both(found, holding.query))
+            return
+        cut = [term for term in values.texts if is_cut(term)]
+        if cut:
+            long = Query.term_set_query(view.index.schema, path, cut)
+            self._look(view, _both(found, long))
+            found = Query.boolean_query([(Occur.Must, found), (Occur.MustNot, long)])
+            values = count_values(view, found, path, self._deadline)
+        shared = self._add(values)
+        if shared:
+            self._correct(view, _both(found, shared.query(view, path)))
+
+    def _add(self, values: Values) -> _Shared:
+        """Count the values, each by its key; return those that share their key with others."""
+        first: dict[Key, Scalar] = {}
+        shared = _Shared()
+        add, key_of = self._counts.add, self._key
+        for value, events in _scalars(values):
+            key = key_of(value)
+            if key is None:
+                continue
+            if key in first:
+                shared.add(first[key], value)
+            else:
+                first[key] = value
+            add((key,), events)
+        return shared
+
+    def _correct(self, view: View, found: Query) -> None:
+        """Take back what was counted more than once of events with several values of one key."""
+        for event in self._events(view, found):
+            held = {(isinstance(value, bool), value) for value in event.values(self._field)}
+            keys = [key for _, value in held if (key := self._key(value)) is not None]
+            for key in set(keys):
+                self._counts[key] -= keys.count(key) - 1
+
+    def _look(self, view: View, found: Query, matches: Callable[[Event], bool] | None = None) -> None:
+        """Count the events that a query finds one by one, those that match."""
+        for event in self._events(view, found):
+            if matches is None or matches(event):
+                held = set() if self._field in event.defaulted else event.values(self._field)
+                self._counts.add({key for value in held if (key := self._key(value)) is not None})
+
+    def _events(self, view: View, found: Query) -> Iterator[Event]:
+        for hit in in_order(view, found, Span(None, None), "newest", None, MOST_AT_ONCE):
+            self._deadline.check()
+            yield view.stored(hit.address)
+
+
+class _Shared:
+    """Values that share their key with others."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._more_texts: list[str] = []
+        self._others: list[Scalar] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def add(self, first: Scalar, value: Scalar) -> None:
+        """Note another value beside the first of its key; of both at least one is a text, and the first is."""
+        self._texts.append(str(first))
+        if isinstance(value, str):
+            self._texts.append(value)
+            self._more_texts.append(value)
+        else:
+            self._others.append(value)
+
+    def query(self, view: View, path: str) -> Query:
+        """Return what finds every event with two values of one key."""
+        parts: list[Query] = []
+        schema = view.index.schema
+        if self._more_texts:
+            parts.append(
+                Query.term_set_query(schema, path, [indexed_text(text) for text in self._more_texts])
+            )
+        if self._others:
+            texts = Query.term_set_query(schema, path, [indexed_text(text) for text in self._texts])
+            parts.append(_both(texts, Query.term_set_query(schema, path, self._others)))
+        return Query.boolean_query([(Occur.Should, part) for part in parts])
+
+
+def _scalars(values: Values) -> Iterator[tuple[Scalar, int]]:
+    """Yield the values as the events hold them, texts first."""
+    for term, events in values.texts.items():
+        yield shown_text(term), events
+    yield from values.numbers.items()
+    yield from values.booleans.items()
+
+
+def _both(first: Query, second: Query) -> Query:
+    return Query.boolean_query([(Occur.Must, first), (Occur.Must, second)])

@@ -1,0 +1,80 @@
+"""Counting events by time in a partition."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+from tantivy import Query as Found
+
+from mozdef_core.drivers.tantivy_compile import Compiler
+from mozdef_core.drivers.tantivy_deadline import Deadline
+from mozdef_core.drivers.tantivy_pages import MOST_AT_ONCE, Span, in_order
+from mozdef_core.drivers.tantivy_partition import Partition, View
+from mozdef_core.query import evaluate, groups
+from mozdef_core.query.model import Query
+from mozdef_core.query.plain import plain
+
+_EXACT: Final = 2**53
+"""tantivy reads the bounds of a range as floating point; beyond this, in the year 2255, it would round them."""
+_MOST_RANGES: Final = 10_000
+
+
+def histogram(
+    partitions: Sequence[Partition], query: Query, edges: Sequence[int], deadline: Deadline
+) -> list[int]:
+    """Return how many matching events there are from each edge to the next.
+
+    :raises QueryError: the query has no meaning, or the edges do not rise.
+    :raises QueryTimeoutError: it took too long.
+    """
+    edges = groups.check_edges(edges)
+    wanted = plain(query)
+    matches = evaluate.compile(wanted)
+    counts = [0] * max(0, len(edges) - 1)
+    for partition in partitions if counts else ():
+        deadline.check()
+        view = partition.view()
+        compiled = Compiler(view, deadline).compile(wanted)
+        span = Span(edges[0], edges[-1])
+        if compiled.exact:
+            for first, stop in _pieces(view, edges):
+                for place, number in _ranges(view, compiled.query, edges[first : stop + 1], deadline):
+                    counts[first + place] += number
+            continue
+        for hit in in_order(view, compiled.query, span, "newest", None, MOST_AT_ONCE):
+            deadline.check()
+            if matches(view.stored(hit.address)):
+                counts[bisect_right(edges, hit.position.us) - 1] += 1
+    return counts
+
+
+def _pieces(view: View, edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the places of the first and last edges of pieces of the times that the partition may hold."""
+    limits = view.catalogue.bounds_us()
+    first, last = 0, len(edges) - 1
+    if limits is not None:
+        first = max(first, bisect_right(edges, limits[0]) - 1)
+        last = min(last, bisect_right(edges, limits[1]))
+    while first < last:
+        yield first, min(first + _MOST_RANGES, last)
+        first += _MOST_RANGES
+
+
+def _ranges(view: View, query: Found, edges: Sequence[int], deadline: Deadline) -> Iterator[tuple[int, int]]:
+    """Yield the place of each range between two edges, and how many events are in it."""
+    deadline.check()
+    if len(edges) == 2 or edges[0] <= -_EXACT or edges[-1] >= _EXACT:
+        for place, (start, end) in enumerate(pairwise(edges)):
+            deadline.check()
+            yield place, view.count(Span(start, end).restrict(view, query))
+        return
+    ranges = [{"from": start, "to": end} for start, end in pairwise(edges)]
+    found = Span(edges[0], edges[-1]).restrict(view, query)
+    answer = view.searcher.aggregate(found, {"times": {"range": {"field": "us", "ranges": ranges}}})
+    places = {float(edge): place for place, edge in enumerate(edges[:-1])}
+    for bucket in answer["times"]["buckets"]:
+        if bucket.get("from") in places:  # tantivy adds one before the first and one behind the last
+            yield places[bucket["from"]], bucket["doc_count"]
