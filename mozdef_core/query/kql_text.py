@@ -104,7 +104,7 @@ class Scanner:
         if not text:
             raise self.unexpected(expected)
         return Word(
-            _characters("".join(text)).rstrip(), _characters("".join(pattern)).rstrip(), wild, False, start
+            _characters("".join(text)).strip(), _characters("".join(pattern)).strip(), wild, False, start
         )
 
     def _piece(self, start: int) -> tuple[str, bool] | None:

@@ -106,6 +106,8 @@ def _entries(content: str | bytes) -> Iterator[tuple[str, Any]]:
 
 def _lines(text: bytes, whole: orjson.JSONDecodeError) -> Iterator[tuple[str, Any]]:
     lines = [(number, line) for number, line in enumerate(text.split(b"\n"), 1) if line.strip()]
+    if not lines:
+        raise QueryError(f"the file is empty; expected {_FORM}")
     for number, line in lines:
         try:
             yield f"line {number}", orjson.loads(line)

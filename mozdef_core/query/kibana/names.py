@@ -122,7 +122,7 @@ def settled(query: Query) -> Query:
         )
         return Bool(must, should, must_not)
     if isinstance(query, Regexp):
-        _check_expression(query.value)
+        _check_expression(query)
     if isinstance(query, Range):
         bounds(query)
     if not isinstance(
@@ -140,7 +140,9 @@ def settled(query: Query) -> Query:
     return replace(query, field=name)
 
 
-def _check_expression(expression: str) -> None:
+def _check_expression(query: Regexp) -> None:
+    expression = query.value
+    expressions.matcher(expression, case_insensitive=query.case_insensitive)
     found = _LUCENE_ONLY.search(_PLAIN.sub("", expression.removeprefix("(?i)")))
     if found is not None:
         raise QueryError(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mozdef_core.errors import QueryError
 from mozdef_core.query.kibana.export import Export, SavedObject, embedded
-from mozdef_core.query.kibana.sources import KINDS, Source, by_value, panel_time, source_of
+from mozdef_core.query.kibana.sources import KINDS, Source, by_value, sort_order, source_of, time_range
 
 _NO_DATA: Final = frozenset({"DASHBOARD_MARKDOWN", "image", "links", "markdown", "navigation"})
 
@@ -38,10 +38,13 @@ class Panel:
         if found is None:
             return None
         more = {"query": config.get("query"), "filter": config.get("filters")}
-        time = panel_time(config.get("timeRange") or config.get("time_range"))
+        time = time_range(config.get("timeRange") or config.get("time_range"))
         searches = (*found.searches, more) if more["query"] or more["filter"] else found.searches
-        columns = tuple(map(str, config.get("columns") or ())) or found.columns
-        return replace(found, title=self.title, kind="panel", searches=searches, time=time, columns=columns)
+        columns = tuple(map(str, config.get("columns") or self.entry.get("columns") or ())) or found.columns
+        sort = sort_order(config.get("sort") or self.entry.get("sort")) or found.sort
+        return replace(
+            found, title=self.title, kind="panel", searches=searches, time=time, columns=columns, sort=sort
+        )
 
     def _content(self, config: Mapping[str, Any], dashboard: SavedObject, export: Export) -> Source | None:
         reference = _referenced(self.entry, dashboard)

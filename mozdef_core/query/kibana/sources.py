@@ -106,8 +106,8 @@ def _saved_search(base: Source, attributes: Mapping[str, Any]) -> Source:
     if attributes.get("isTextBasedQuery"):
         raise QueryError("it is written in ES|QL or SQL; expected KQL or Lucene: write the search by hand")
     columns = tuple(str(name) for name in attributes.get("columns") or [] if name != "_source")
-    time = _span(attributes.get("timeRange")) if attributes.get("timeRestore") else None
-    return replace(base, columns=columns, sort=_sort(attributes.get("sort")), time=time)
+    time = time_range(attributes.get("timeRange")) if attributes.get("timeRestore") else None
+    return replace(base, columns=columns, sort=sort_order(attributes.get("sort")), time=time)
 
 
 def _saved_query(title: str, attributes: Mapping[str, Any]) -> Source:
@@ -115,7 +115,7 @@ def _saved_query(title: str, attributes: Mapping[str, Any]) -> Source:
         title,
         "query",
         ({"query": attributes.get("query"), "filter": attributes.get("filters")},),
-        time=_span(attributes.get("timefilter")),
+        time=time_range(attributes.get("timefilter")),
     )
 
 
@@ -181,18 +181,16 @@ def _index(source: Mapping[str, Any], references: Mapping[str, tuple[str, str]])
 def _dashboard_time(attributes: Mapping[str, Any]) -> tuple[str, str] | None:
     if not attributes.get("timeRestore"):
         return None
-    return _span({"from": attributes.get("timeFrom"), "to": attributes.get("timeTo")})
+    return time_range({"from": attributes.get("timeFrom"), "to": attributes.get("timeTo")})
 
 
-def _span(value: object) -> tuple[str, str] | None:
+def time_range(value: object) -> tuple[str, str] | None:
+    """Return ``from`` and ``to`` of a time range, or None when it is none."""
     first, last = _mapping(value).get("from"), _mapping(value).get("to")
     return (first, last) if isinstance(first, str) and isinstance(last, str) else None
 
 
-panel_time = _span
-
-
-def _sort(value: object) -> tuple[tuple[str, str], ...]:
+def sort_order(value: object) -> tuple[tuple[str, str], ...]:
     """Return fields and directions: ``[[field, direction], ...]`` since version 7.4, one pair before."""
     if not isinstance(value, list):
         return ()
