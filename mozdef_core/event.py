@@ -128,6 +128,7 @@ class Event:
 
     id: str
     body: dict[str, Any] = field(repr=False)
+    _json: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def get(self, path: str, default: Any = None) -> Any:
         """Return what stands at a dotted path, or the default where there is nothing or null.
@@ -211,6 +212,17 @@ class Event:
         """Return a copy of the document, without the id."""
         return _copy(self.body)  # type: ignore[no-any-return]
 
+    def to_json(self) -> bytes:
+        """Return the document as JSON bytes, without the id; written at the first call and kept.
+
+        :raises TypeError: it holds what JSON cannot, which the limits of the normaliser rule out.
+        """
+        raw = self._json
+        if raw is None:
+            raw = orjson.dumps(self.body)
+            object.__setattr__(self, "_json", raw)
+        return raw
+
     def to_bytes(self) -> bytes:
         """Return the event as JSON bytes, ``{"id": ..., "event": {...}}``."""
         return orjson.dumps({"id": self.id, "event": self.body})
@@ -240,7 +252,12 @@ class Event:
         for path in change.remove:
             editing.remove(body, split_path(path))
         for path, value in change.set.items():
-            editing.set(body, split_path(path), _copy(value) if isinstance(value, dict | list) else value)
+            parts = split_path(path)
+            fresh = _copy(value) if isinstance(value, dict | list) else value
+            if len(parts) == 2 and path not in body and (parent := body.get(parts[0])).__class__ is dict:
+                editing.enter(body, parts[0], parent)[parts[1]] = fresh  # as nearly always
+            else:
+                editing.set(body, parts, fresh)
         return Event(self.id, body)
 
 
@@ -252,7 +269,8 @@ class _Editing:
     def __init__(self) -> None:
         self._own: dict[int, dict[str, Any]] = {}
 
-    def _enter(self, node: dict[str, Any], key: str, child: dict[str, Any]) -> dict[str, Any]:
+    def enter(self, node: dict[str, Any], key: str, child: dict[str, Any]) -> dict[str, Any]:
+        """Return the child that stands at a key of a node, as a copy that may be changed."""
         if id(child) not in self._own:
             child = node[key] = dict(child)
             self._own[id(child)] = child  # it lives as long as this, so that its id stays its own
@@ -267,7 +285,7 @@ class _Editing:
             if stop == len(parts):
                 del node[key]
             elif isinstance(child := node[key], dict):
-                self.remove(self._enter(node, key, child), parts[stop:])
+                self.remove(self.enter(node, key, child), parts[stop:])
 
     def set(self, node: dict[str, Any], parts: tuple[str, ...], value: Any) -> None:
         """Set the spelling of a path that is there, or a new one."""
@@ -279,7 +297,7 @@ class _Editing:
                 node[key] = value
                 return
             if isinstance(child := node[key], dict):
-                self.set(self._enter(node, key, child), parts[stop:], value)
+                self.set(self.enter(node, key, child), parts[stop:], value)
                 return
         if len(parts) == 1:
             node[parts[0]] = value
@@ -290,7 +308,7 @@ class _Editing:
         elif not isinstance(child, dict):
             node[".".join(parts)] = value
             return
-        self.set(self._enter(node, parts[0], child), parts[1:], value)
+        self.set(self.enter(node, parts[0], child), parts[1:], value)
 
 
 @dataclass(frozen=True, slots=True)
