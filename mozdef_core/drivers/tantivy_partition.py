@@ -14,10 +14,10 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 from urllib.parse import quote, unquote
 
 import orjson
-from tantivy import Document, Index, IndexWriter, Query, Searcher
+from tantivy import Index, IndexWriter, Query, Searcher
 
 from mozdef_core.drivers.tantivy_catalogue import Catalogue, sync_directory
-from mozdef_core.drivers.tantivy_document import Layout, make_schema, prepare
+from mozdef_core.drivers.tantivy_document import Laid, Layout, make_schema, prepare
 from mozdef_core.errors import StoreUnavailableError
 from mozdef_core.event import Event
 
@@ -178,7 +178,7 @@ class Partition:
         except (OSError, ValueError) as error:
             raise StoreUnavailableError(f"cannot open the partition {self.path}: {error}") from error
 
-    def document(self, event: Event) -> Document:
+    def document(self, event: Event) -> Laid:
         """Return the document of an event, to be given to :meth:`add`; its catalogue entries wait for :meth:`commit`.
 
         :raises ValueError: the engine cannot take the event in this form.
@@ -194,7 +194,7 @@ class Partition:
             self.view()
         self._catalogue.see_foreign()
 
-    def add(self, document: Document) -> None:
+    def add(self, document: Laid) -> None:
         """Hand a document to the writer, opening it if need be.
 
         :raises Exception: any, also some that are no ``Exception``: call :meth:`discard_writer`.
@@ -203,7 +203,10 @@ class Partition:
             if self._writer is None:
                 self._writer = self._opened().writer(self._heap_bytes, 1)
                 self._writer.garbage_collect_files()  # what a kill -9 has left half-written
-            self._writer.add_document(document)
+            if isinstance(document, str):
+                self._writer.add_json(document)
+            else:
+                self._writer.add_document(document)
 
     def commit(self) -> None:
         """Make what was added durable and visible to :meth:`view`.
