@@ -10,10 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Final, Literal
 
-from tantivy import Document
-
 from mozdef_core.drivers import tantivy_groups, tantivy_histogram, tantivy_names, tantivy_search
 from mozdef_core.drivers.tantivy_deadline import Deadline
+from mozdef_core.drivers.tantivy_document import Laid
 from mozdef_core.drivers.tantivy_partition import Name, Partition
 from mozdef_core.drivers.tantivy_shelf import Shelf, id_bounds
 from mozdef_core.errors import QueryError, StoreUnavailableError
@@ -107,7 +106,7 @@ class TantivyStore(EventStore):
         known = self._shelf.known(doubtful)
         return list({event.id: event for event in reversed(events) if event.id not in known}.values())[::-1]
 
-    def _place(self, event: Event) -> tuple[Partition, Document]:
+    def _place(self, event: Event) -> tuple[Partition, Laid]:
         """Return where an event belongs and its document; its details become one string if need be.
 
         :raises TypeError, ValueError, RecursionError: it cannot be stored in any form.
