@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from mozdef_core.errors import InvalidItemError
@@ -189,13 +190,22 @@ class Pipeline:
 def _objection(change: Change) -> str | None:
     """Return what is wrong with the names or values of a change, None where nothing is."""
     for path in (*change.set, *change.remove):
-        if not isinstance(path, str) or not path:
-            return f"a field name must be text, not {path!r}"
-        if path.partition(".")[0] in _RESERVED and path not in _SETTABLE:
-            return f"{path} belongs to the system and cannot be set by a plugin"
+        wrong = _wrong_name(path) if isinstance(path, str) else f"a field name must be text, not {path!r}"
+        if wrong is not None:
+            return wrong
     for path, value in change.set.items():
-        if not _is_json(value):
+        if value.__class__ is not str and not _is_json(value):
             return f"{path} was given a {type(value).__name__} that JSON cannot hold"
+    return None
+
+
+@lru_cache(maxsize=65_536)  # plugins set the same few names in every event
+def _wrong_name(path: str) -> str | None:
+    """Return why a plugin may not set or remove a name, None where it may."""
+    if not path:
+        return f"a field name must be text, not {path!r}"
+    if path.partition(".")[0] in _RESERVED and path not in _SETTABLE:
+        return f"{path} belongs to the system and cannot be set by a plugin"
     return None
 
 
