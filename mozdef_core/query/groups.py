@@ -126,7 +126,9 @@ def check_group_field(field: str) -> None:
     if field in TEXT_FIELDS:
         raise QueryError(f"{field}: a text makes no groups; search for its words, or group by another field")
     if field in TIME_FIELDS:
-        raise QueryError(f"{field}: a time makes no groups; use DateHistogram, which counts by event time")
+        raise QueryError(
+            f"{field}: a time makes no groups; a DateHistogram (--histogram) counts by event time"
+        )
 
 
 def check_edges(edges: Sequence[int]) -> tuple[int, ...]:
