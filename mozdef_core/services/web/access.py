@@ -13,6 +13,8 @@ from typing import Any, Final
 from mozdef_core.services.web.policy import EntrancePolicy, RefusalError, WebSettings
 
 SCOPE: Final = "events:write"
+VERIFIED: Final = "tls"
+"""What stands in the place of a token's label for who has shown a client certificate instead."""
 REMEMBERED_S: Final = 2
 """How long an answer about a token holds; so a revoked token works at most two seconds longer."""
 _MOST: Final = 10_000
@@ -36,11 +38,14 @@ class Access:
         self._settings = settings
         self._verify = verify
         self._known: dict[bytes, tuple[float, str | int]] = {}
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self._lock = threading.Lock()
 
     def label(self, environ: Mapping[str, Any], policy: EntrancePolicy) -> str | None:
         """Return the label of the request's token; None when it has none and needs none.
+
+        Where client certificates are asked for, the server has verified one before there is a request; which one it
+        does not tell, so all that have no token have the label ``tls``.
 
         A page in somebody's browser may write to a loopback address, too: what names an Origin needs a token.
 
@@ -50,10 +55,11 @@ class Access:
         found = 401 if secret is None else self._look_up(secret)
         if isinstance(found, str):
             return found
-        if self._settings.loopback or policy.open:
+        verified = self._settings.client_certificates
+        if verified or self._settings.loopback or policy.open:
             if environ.get("HTTP_ORIGIN"):
                 raise RefusalError(403, "forbidden", "a request from a web page needs a token")
-            return None
+            return VERIFIED if verified else None
         if secret is None:
             reason = (
                 "a token is required as 'Authorization: Bearer <token>'; 'mozdef tokens create' makes one"
@@ -80,29 +86,48 @@ class Access:
             self._known[key] = (now_s + REMEMBERED_S, found)
         return found
 
-    def charge(self, label: str | None, count: int) -> None:
-        """Count events against a token's rate.
+    def charge(
+        self, entrance: str, policy: EntrancePolicy, label: str | None, peer: str | None, count: int
+    ) -> None:
+        """Count events against the rate of a token at an entrance; of an address where there is no token.
+
+        A client certificate counts as a token, for each address.
+
+        A request that is larger than the burst gets through when the whole burst is left.
 
         :raises RefusalError: 429 when it has sent more than it may.
         """
-        rate = self._settings.rate_per_s
-        if label is None or not rate:
+        rate = policy.rate_limit
+        if rate is None:
+            rate = self._settings.rate_per_s if label is not None else 0
+        if not rate:
             return
+        most = float(policy.rate_burst or rate * self._settings.burst_s)
+        named = label is not None and label != VERIFIED
+        who = f"the token {label!r}" if named else f"the address {peer or 'unknown'}"
+        key = (entrance, who)
         now_s = time.monotonic()
-        most = float(rate * self._settings.burst_s)
         with self._lock:
-            left, then_s = self._buckets.get(label, (most, now_s))
+            left, then_s = self._buckets.get(key, (most, now_s))
             left = min(most, left + (now_s - then_s) * rate)
-            if left < min(count, most):
-                self._buckets[label] = (left, now_s)
-                wait_s = (min(count, most) - left) / rate
-                raise RefusalError(
-                    429,
-                    "rate-limited",
-                    f"the token {label!r} may send {rate} events a second",
-                    retry_after_s=wait_s,
-                )
-            self._buckets[label] = (left - count, now_s)
+            wanted = min(count, most)
+            within = left >= wanted
+            if len(self._buckets) >= _MOST and key not in self._buckets:
+                self._forget_buckets()
+            self._buckets[key] = (left - count if within else left, now_s)
+        if within:
+            return
+        raise RefusalError(
+            429,
+            "rate-limited",
+            f"{who} may send {rate} events a second to /{entrance}, and {most:.0f} at once",
+            retry_after_s=(wanted - left) / rate,
+        )
+
+    def _forget_buckets(self) -> None:
+        """Forget whoever has sent nothing for longest: half of them all."""
+        by_age = sorted(self._buckets.items(), key=lambda pair: pair[1][1])
+        self._buckets = dict(by_age[len(by_age) // 2 :])
 
 
 def token_of(header: str) -> str | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,8 +17,8 @@ log = logging.getLogger(__name__)
 
 ELASTICSEARCH_VERSION: Final = "8.19.0"
 """What is said to Elasticsearch's clients, which adapt to the version of the server."""
-PAUSE_S: Final = 0.5
-"""How long a connection that is broken off is held before."""
+BREAK_OFF: Final = "mozdef.break_off"
+"""Key of the environment by which a request asks the server to break its connection off instead of answering."""
 _WRITES: Final = ("POST", "PUT")
 _APPLICATION: Final = r"[\w.-]{1,64}"
 
@@ -71,24 +70,14 @@ def build_app(ingest: Ingest) -> bottle.Bottle:
 
 
 def _send(answer: Answer) -> Any:
-    response = bottle.HTTPResponse(_broken() if answer.broken else answer.body, answer.status)
+    response = bottle.HTTPResponse(answer.body, answer.status)
     if answer.broken:
-        response.set_header("Content-Length", str(len(answer.body)))
+        bottle.request.environ[BREAK_OFF] = True
     response.set_header("Content-Type", JSON)
     response.set_header("X-Content-Type-Options", "nosniff")
     for name, value in answer.headers:
         response.set_header(name, value)
     return response
-
-
-def _broken() -> Iterator[Any]:
-    """Begin a body and stop short of its length: the server then breaks the connection off.
-
-    The pause keeps a sender that tries again at once from doing nothing else.
-    """
-    yield b" "
-    time.sleep(PAUSE_S)
-    yield None
 
 
 def _about() -> Answer:

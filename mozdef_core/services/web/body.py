@@ -1,41 +1,35 @@
-"""The body of a request: read in pieces, decompressed under a hard limit, never more in memory than allowed."""
+"""The body of a request: decompressed under a hard limit, never more in memory than allowed."""
 
 from __future__ import annotations
 
-import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mozdef_core.services.web.policy import RefusalError
 
 _CHUNK_BYTES: Final = 64 * 1024
-_DRAIN_S: Final = 5.0
 _DEFLATE_FAMILY: Final = frozenset({"gzip", "x-gzip", "deflate"})
 _ZSTD_WINDOW_BYTES: Final = 32 * 1024 * 1024
 _ZSTD_STEP_BYTES: Final = 256
 """So little input at a time makes at most 8 MiB of output, 128 KiB from each four bytes."""
 
-Reader = Callable[[int], bytes]
-
 
 def read_body(environ: Mapping[str, Any], limit_bytes: int) -> bytes:
-    """Read the whole body of a WSGI request and undo its ``Content-Encoding``.
+    """Return the whole body of a WSGI request, its ``Content-Encoding`` undone.
 
     ``gzip`` and ``deflate`` are told apart by the first bytes: the HTTP senders of GELF announce
     ``gzip,deflate`` and send zlib.
 
-    :param limit_bytes: most bytes before and after decompression. Reading stops there, so a body that
-        unpacks to a thousand times its size costs no more memory than one that is allowed.
-    :raises RefusalError: 413 too large, 415 unknown encoding, 400 damaged or cut short.
+    :param limit_bytes: most bytes after decompression, which stops there, so a body that unpacks to a thousand
+        times its size costs no more memory than one that is allowed.
+    :raises RefusalError: 413 too large, 415 unknown encoding, 400 damaged or cut short, or with what became of it
+        on the way; see :class:`mozdef_core.services.web.reading.Bodies`.
     """
     encodings = _encodings(environ.get("HTTP_CONTENT_ENCODING", ""))
-    reader: Reader = environ["wsgi.input"].read
-    announced = _announced_length(environ)
-    if announced is not None and announced > limit_bytes:
-        _drain(reader)
-        raise _too_large(limit_bytes)
-    raw = _read_plain(reader, announced, limit_bytes)
+    raw: bytes = environ["wsgi.input"].read()
+    if len(raw) > limit_bytes:
+        raise too_large(limit_bytes)
     if not encodings or not raw:
         return raw
     return _inflate(raw, limit_bytes) if encodings <= _DEFLATE_FAMILY else _unpack_zstd(raw, limit_bytes)
@@ -52,41 +46,8 @@ def _encodings(header: str) -> frozenset[str]:
     )
 
 
-def _announced_length(environ: Mapping[str, Any]) -> int | None:
-    """Return Content-Length; None when the body is chunked."""
-    if environ.get("HTTP_TRANSFER_ENCODING"):
-        return None
-    text = environ.get("CONTENT_LENGTH") or "0"
-    if not (text.isascii() and text.isdigit()):
-        raise RefusalError(400, "invalid-length", f"Content-Length {text!r} is not a number")
-    return int(text)
-
-
-def _read_plain(reader: Reader, announced: int | None, limit_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while announced is None or size < announced:
-        part = reader(_CHUNK_BYTES if announced is None else announced - size)
-        if not part:
-            break
-        size += len(part)
-        if size > limit_bytes:
-            _drain(reader)
-            raise _too_large(limit_bytes)
-        parts.append(part)
-    if announced is not None and size < announced:
-        raise RefusalError(400, "incomplete-body", f"the body ends after {size} of {announced} bytes")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _drain(reader: Reader) -> None:
-    """Read on for a moment and forget it: a sender that still writes would not see an answer."""
-    deadline = time.monotonic() + _DRAIN_S
-    while time.monotonic() < deadline and reader(_CHUNK_BYTES):
-        pass
-
-
-def _too_large(limit_bytes: int) -> RefusalError:
+def too_large(limit_bytes: int) -> RefusalError:
+    """Return what is said of a body that is too large."""
     return RefusalError(
         413,
         "too-large",
@@ -122,7 +83,7 @@ def _inflate(raw: bytes, limit_bytes: int) -> bytes:
             for part in _inflate_member(engine, rest):
                 size += len(part)
                 if size > limit_bytes:
-                    raise _too_large(limit_bytes)
+                    raise too_large(limit_bytes)
                 parts.append(part)
             if not engine.eof:
                 raise _cut_short()
@@ -154,7 +115,7 @@ def _unpack_zstd(raw: bytes, limit_bytes: int) -> bytes:
                 position += _ZSTD_STEP_BYTES
                 size += len(part)
                 if size > limit_bytes:
-                    raise _too_large(limit_bytes)
+                    raise too_large(limit_bytes)
                 parts.append(part)
             if not engine.eof:
                 raise _cut_short()

@@ -25,3 +25,12 @@ class Counts:
         """Return all numbers, such as ``events.accepted``, ``events.bytes`` or ``bulk.rejected.invalid-json``."""
         with self._lock:
             return dict(self._counter)
+
+    def refused(self) -> dict[str, int]:
+        """Return how many requests were refused as a whole, by code and of all entrances."""
+        found: Counter[str] = Counter()
+        for name, number in self.snapshot().items():
+            what, _, code = name.partition(".")[2].partition(".")
+            if what == "refused":
+                found[code] += number
+        return dict(found)

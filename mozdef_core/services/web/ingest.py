@@ -19,6 +19,7 @@ from mozdef_core.services.web.body import read_body
 from mozdef_core.services.web.bulk import bulk_error, split_bulk
 from mozdef_core.services.web.counts import Counts
 from mozdef_core.services.web.policy import DEFAULT_POLICIES, EntrancePolicy, RefusalError, WebSettings
+from mozdef_core.services.web.readiness import Condition, Readiness
 from mozdef_core.services.web.split import Sent, split, split_cef
 
 _HELD_BACK: Final = (429, 503)
@@ -43,10 +44,14 @@ class Ingest:
 
     :param queue: where accepted items go.
     :param verify: looks a token up; see :data:`mozdef_core.services.web.access.Verify`.
+    :param readiness: knows how the parts behind the queue do; without it only the queue is looked at.
     """
 
-    def __init__(self, queue: Queue, settings: WebSettings, verify: Verify) -> None:
+    def __init__(
+        self, queue: Queue, settings: WebSettings, verify: Verify, readiness: Readiness | None = None
+    ) -> None:
         self._queue = queue
+        self._readiness = readiness
         self._settings = settings
         self._access = Access(settings, verify)
         self._held: tuple[float, QueueError] | None = None  # until when, on the monotonic clock, and why
@@ -77,7 +82,7 @@ class Ingest:
         label = self._access.label(environ, policy)
         body = read_body(environ, self._settings.limits.body_bytes)
         sent, elastic = self._split(body, entrance)
-        self._access.charge(label, len(sent))
+        self._access.charge(entrance.name, policy, label, environ.get("REMOTE_ADDR"), len(sent))
         outcome = self._put(sent, _origin(environ, entrance, label), policy)
         self._count(entrance, sent, outcome, len(body))
         return answer_of(sent, outcome, policy, entrance.index, elastic=elastic)
@@ -156,26 +161,46 @@ class Ingest:
         return Answer(error.status, refusal_body(error), headers)
 
     def status(self, *, ready: bool) -> Answer:
-        """Return whether the service is alive; with ``ready``, whether it would take events now."""
+        """Return how the service does; with ``ready``, whether it would accept events now.
+
+        ``status`` is ``ok``, or ``degraded`` when events are accepted and kept but something behind the queue does
+        not work: the worker is silent, or cannot use the store or the casework database. It is ``full`` while the
+        queue takes no more, and ``unavailable`` when the queue cannot be written, or tokens are needed and the
+        database that has them is away. Only with ``full`` and ``unavailable`` is the service not ready, since only
+        then are senders held back: the answer to ``ready`` is 503, and 200 otherwise. Without ``ready`` only a queue
+        that is out of reach is answered with 503.
+        """
         held = self._held
         recent = held is not None and time.monotonic() < held[0]
+        condition = Condition() if self._readiness is None else self._readiness.look()
+        known: dict[str, Any] = {"service": "mozdef", "refused": self.counts.refused(), **condition.parts}
+        if condition.degraded:
+            known["degraded"] = list(condition.degraded)
         try:
             if recent and held is not None and isinstance(held[1], QueueUnavailableError):
                 raise held[1]
             depth = self._queue.depth()
         except QueueError as error:
-            body = {"status": "unavailable", "service": "mozdef", "reason": str(error)}
+            body = {"status": "unavailable", "reason": str(error), **known}
             return Answer(503, orjson.dumps(body), retry_after(error.retry_after_s))
-        full = recent or depth.size_bytes >= depth.limit_bytes
         oldest = depth.oldest_us
-        queue = {
+        known["queue"] = {
             "items": depth.items,
             "size_bytes": depth.size_bytes,
             "limit_bytes": depth.limit_bytes,
             "oldest_s": None if oldest is None else max(0.0, (now_us() - oldest) / 1e6),
         }
-        answer = {"status": "full" if full else "ok", "service": "mozdef", "queue": queue}
-        return Answer(503 if ready and full else 200, orjson.dumps(answer))
+        if condition.refusing is not None:
+            body = {"status": "unavailable", "reason": condition.refusing, **known}
+            return Answer(503 if ready else 200, orjson.dumps(body), retry_after(None) if ready else ())
+        full = recent or depth.size_bytes >= depth.limit_bytes
+        status = "full" if full else "degraded" if condition.degraded else "ok"
+        held_back = ready and full
+        return Answer(
+            503 if held_back else 200,
+            orjson.dumps({"status": status, **known}),
+            retry_after(None) if held_back else (),
+        )
 
 
 def _origin(environ: Mapping[str, Any], entrance: Entrance, label: str | None) -> Origin:

@@ -44,6 +44,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """In what time bodies must arrive, and how much memory they may take together.
+
+    :param body_bytes: most bytes of one body, as it is sent.
+    :param timeout_s: how long a body may take; what has arrived of it buys more time at ``rate_bytes_s``.
+    :param memory_bytes: most bytes of all bodies that are being read or worked on.
+    """
+
+    body_bytes: int = 32 * MEBIBYTE
+    timeout_s: float = 10.0
+    rate_bytes_s: int = 4096
+    memory_bytes: int = 256 * MEBIBYTE
+
+
+@dataclass(frozen=True, slots=True)
 class EntrancePolicy:
     """How one entrance treats its senders.
 
@@ -51,11 +66,16 @@ class EntrancePolicy:
     :param partial_status: status of the answer when some items were refused: 400, or 200 for shippers that
         would send the whole batch again, or drop it, on 400.
     :param keep_rejected: whether refused items are kept as dead letters.
+    :param rate_limit: events per second that one token, or without one its address, may submit to one process; 0
+        for no limit, None for what :class:`WebSettings` says of tokens.
+    :param rate_burst: how many may come at once; None for ``burst_s`` times the rate.
     """
 
     open: bool = False
     partial_status: int = 400
     keep_rejected: bool = True
+    rate_limit: int | None = None
+    rate_burst: int | None = None
 
 
 DEFAULT_POLICIES: Final[Mapping[str, EntrancePolicy]] = MappingProxyType(
@@ -75,8 +95,10 @@ class WebSettings:
     """Everything that decides about a request.
 
     :param loopback: whether the listener can be reached from this machine only; then no token is needed.
-    :param rate_per_s: events per second that one token may submit to one process, 0 for no limit.
+    :param rate_per_s: events per second that one token may submit to one process where the entrance says nothing
+        else, 0 for no limit.
     :param burst_s: how many seconds' worth of events may come at once.
+    :param client_certificates: whether every connection has shown a client certificate that was verified.
     """
 
     loopback: bool = True
@@ -84,3 +106,10 @@ class WebSettings:
     entrances: Mapping[str, EntrancePolicy] = field(default_factory=lambda: DEFAULT_POLICIES)
     rate_per_s: int = 20_000
     burst_s: int = 10
+    client_certificates: bool = False
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether there is an entrance that takes nothing without a token."""
+        trusted = self.loopback or self.client_certificates
+        return not trusted and not all(policy.open for policy in self.entrances.values())

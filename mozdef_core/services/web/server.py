@@ -14,7 +14,13 @@ from mozdef_core.config import Config
 from mozdef_core.errors import BookUnavailableError, ConfigError
 from mozdef_core.services import compose
 from mozdef_core.services.heartbeat import Heartbeat
-from mozdef_core.services.web.policy import DEFAULT_POLICIES, EntrancePolicy, Limits, WebSettings
+from mozdef_core.services.web.policy import (
+    DEFAULT_POLICIES,
+    BodyLimits,
+    EntrancePolicy,
+    Limits,
+    WebSettings,
+)
 
 if TYPE_CHECKING:
     from mozdef_core.casework.book import SqlBook
@@ -29,7 +35,8 @@ def run(config: Config, ready: Callable[[], None]) -> None:
 
     :raises ConfigError: the address cannot be listened on.
     """
-    from granian.constants import Interfaces, SSLProtocols
+    from granian.constants import HTTPModes, Interfaces, SSLProtocols
+    from granian.http import HTTP1Settings
     from granian.server.mp import MPServer
     from granian.server.mt import MTServer
 
@@ -37,7 +44,7 @@ def run(config: Config, ready: Callable[[], None]) -> None:
         """The server with its one worker in a thread of this process: half the memory of two processes."""
 
         def _check_gil(self) -> None:
-            """Granian would have it for free-threaded Python only; WSGI with one worker needs no other."""
+            """Granian would have it for free-threaded Python only; one worker needs no other."""
 
     _check_address(config)
     server = OneProcess if config.web.workers == 1 else MPServer
@@ -48,13 +55,20 @@ def run(config: Config, ready: Callable[[], None]) -> None:
             "ssl_key": config.resolve(config.web.tls_key),
             "ssl_protocol_min": SSLProtocols.tls12,
         }
+    if tls and config.web.tls_client_ca is not None:
+        tls |= {"ssl_ca": config.resolve(config.web.tls_client_ca), "ssl_client_verify": True}
     granian = server(
         "mozdef",
         address=config.web.host,
         port=config.web.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         workers=config.web.workers,
-        blocking_threads=config.web.threads,
+        blocking_threads=1,
+        # Without a version to find out first, the time of a head runs from the connection on, whatever is sent on it.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=round(config.web.idle_timeout.total_seconds() * 1_000)
+        ),
         backpressure=_most_connections(config.web.threads),
         websockets=False,
         log_enabled=False,
@@ -100,11 +114,17 @@ def _load(config: Config, *_: Any) -> Any:
     """Make the application, in the process that serves it: its connections must not be shared."""
     from mozdef_core.services.web.app import build_app
     from mozdef_core.services.web.ingest import Ingest
+    from mozdef_core.services.web.readiness import Readiness
+    from mozdef_core.services.web.reading import Bodies
+    from mozdef_core.services.web.reception import Reception
 
     book = compose.open_book(config)
-    ingest = Ingest(compose.open_queue(config), web_settings(config), partial(_verify, book))
+    settings = web_settings(config)
+    bodies = Bodies(body_limits(config))
+    readiness = Readiness(book, needs_tokens=settings.needs_tokens, load=bodies.snapshot)
+    ingest = Ingest(compose.open_queue(config), settings, partial(_verify, book), readiness)
     Heartbeat(book, "web", lambda: {"requests": ingest.counts.snapshot()}).__enter__()
-    return build_app(ingest)
+    return Reception(build_app(ingest), bodies, config.web.threads)
 
 
 def _verify(book: SqlBook, secret: str, scope: str) -> str | None:
@@ -138,9 +158,23 @@ def web_settings(config: Config) -> WebSettings:
             open=entrance.open or config.web.open,
             partial_status=entrance.partial_status if given else default.partial_status,
             keep_rejected=entrance.keep_rejected,
+            rate_limit=entrance.rate_limit,
+            rate_burst=entrance.rate_burst,
         )
     return WebSettings(
         loopback=config.web.loopback,
         limits=Limits(body_bytes=config.web.max_body_bytes, items=config.web.max_items),
         entrances=policies,
+        client_certificates=config.web.tls_certificate is not None and config.web.tls_client_ca is not None,
+    )
+
+
+def body_limits(config: Config) -> BodyLimits:
+    """Return in what time and memory bodies must arrive, from the configuration."""
+    web = config.web
+    return BodyLimits(
+        body_bytes=web.max_body_bytes,
+        timeout_s=web.body_timeout.total_seconds(),
+        rate_bytes_s=web.body_rate_bytes,
+        memory_bytes=max(web.body_memory_bytes, web.max_body_bytes),
     )

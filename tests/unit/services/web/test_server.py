@@ -8,7 +8,7 @@ import pytest
 from mozdef_core.config import Config
 from mozdef_core.errors import ConfigError
 from mozdef_core.services.web import server
-from mozdef_core.services.web.policy import DEFAULT_POLICIES
+from mozdef_core.services.web.policy import DEFAULT_POLICIES, BodyLimits
 from mozdef_core.settings import Entrance, WebSettings
 
 
@@ -78,6 +78,33 @@ def test_an_open_site_opens_every_entrance():
     settings = server.web_settings(config({"nxlog": Entrance(partial_status=400)}, open=True))
     assert all(policy.open for policy in settings.entrances.values())
     assert settings.entrances["nxlog"].partial_status == 400
+
+
+def test_the_rates_are_those_of_the_configuration():
+    settings = server.web_settings(config({"cef": Entrance(rate_limit=7, rate_burst=9)}))
+    assert (settings.entrances["cef"].rate_limit, settings.entrances["cef"].rate_burst) == (7, 9)
+    assert settings.entrances["events"].rate_limit is None
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ({}, False),
+        ({"listen": "0.0.0.0:1"}, True),
+        ({"listen": "0.0.0.0:1", "open": True}, False),
+        ({"listen": "0.0.0.0:1", "tls_certificate": "c", "tls_key": "k"}, True),
+        ({"listen": "0.0.0.0:1", "tls_client_ca": "a"}, True),
+        ({"listen": "0.0.0.0:1", "tls_certificate": "c", "tls_key": "k", "tls_client_ca": "a"}, False),
+    ],
+)
+def test_it_is_known_where_tokens_are_needed(given, needed):
+    assert server.web_settings(config(**given)).needs_tokens is needed
+
+
+def test_memory_holds_one_body_at_least():
+    limits = server.body_limits(config(body_memory_bytes=10, body_timeout="3s", body_rate_bytes="1KiB"))
+    assert limits == BodyLimits(2**25, 3.0, 1024, 2**25)
+    assert server.body_limits(config(max_body_bytes=5)).memory_bytes == 2**28
 
 
 def test_the_limits_are_those_of_the_configuration():
