@@ -20,7 +20,7 @@ from mozdef_core.query.groups import check_group_field
 from mozdef_core.query.model import Order
 
 DEEPEST: Final = 5
-"""Aggregations stand in one another at most so deep."""
+"""Groups and intervals stand in one another at most so deep."""
 
 MOST_HITS: Final = 1000
 """``TopHits`` returns at most so many events a bucket."""
@@ -247,7 +247,7 @@ def named(aggregations: Mapping[str, Aggregation], deepest: int = DEEPEST) -> Ma
         if not isinstance(aggregation, Aggregation):
             raise QueryError(f"{name}: expected an aggregation, got {aggregation!r}")
         if isinstance(aggregation, TermsAgg | DateHistogram):
-            if deepest <= 1:
+            if deepest < 1:
                 raise QueryError(f"{name}: aggregations are nested more than {DEEPEST} deep")
             named(aggregation.sub, deepest - 1)
     return MappingProxyType(dict(aggregations))

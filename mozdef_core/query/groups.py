@@ -73,24 +73,31 @@ def value_text(value: Scalar) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if value is None or not math.isfinite(value):
+    if value is None or not _is_finite(value):
         return None
     if -_INT64 <= value < _INT64 and value == int(value):
         return str(int(value))
-    return repr(float(value)) if float(value) == value else str(value)
+    try:
+        return repr(float(value)) if float(value) == value else str(value)
+    except OverflowError:  # made by a plugin: no sender can, and no store takes it
+        return str(value)
 
 
 def value_number(value: Scalar) -> int | float | None:
     """Return the number that a value is or spells, or None; a whole one in 64 bits as integer."""
     if isinstance(value, str):
         number = read_number(value)
-    elif isinstance(value, bool) or value is None or not math.isfinite(value):
+    elif isinstance(value, bool) or value is None or not _is_finite(value):
         return None
     else:
         number = value
     if isinstance(number, float) and -_INT64 <= number < _INT64 and number.is_integer():
         return int(number)
     return number
+
+
+def _is_finite(number: int | float) -> bool:
+    return isinstance(number, int) or math.isfinite(number)
 
 
 def _address_text(value: Scalar) -> str | None:
