@@ -22,6 +22,7 @@ from mozdef_core.settings import (
     Entrance,
     HealthSettings,
     LetterSettings,
+    QuotaSettings,
     RetentionSettings,
     WebSettings,
 )
@@ -157,6 +158,9 @@ class _Reading:
         spans: dict[str, timedelta | None] = {}
         table = dict(self._table("retention"))
         letters = self._tables("retention", {"dead_letters": table.pop("dead_letters", {})})
+        most = self._section(
+            QuotaSettings, {key: table.pop(key) for key in ("max_bytes",) if key in table}, "retention"
+        )
         for name, value in table.items():
             try:
                 spans[name] = None if value == "forever" else DURATION.validate_python(value)
@@ -171,7 +175,9 @@ class _Reading:
         dead_letters = self._section(
             LetterSettings, letters.get("dead_letters", {}), "retention.dead_letters"
         )
-        return RetentionSettings(default=default, classes=spans, dead_letters=dead_letters)
+        return RetentionSettings(
+            default=default, classes=spans, dead_letters=dead_letters, max_bytes=most.max_bytes
+        )
 
     def _check_tls(self, config: Config) -> None:
         client_ca = config.web.tls_client_ca

@@ -269,6 +269,16 @@ class LetterSettings(Settings):
     )
 
 
+class QuotaSettings(Settings):
+    """The keys of ``[retention]`` that are no retention class."""
+
+    max_bytes: Size | None = Field(
+        default=None,
+        gt=0,
+        description="how much room stored events may take; beyond it the oldest days go before their time",
+    )
+
+
 class RetentionSettings(BaseModel):
     """``[retention]``: how long events are kept, by retention class; None is for ever.
 
@@ -280,6 +290,7 @@ class RetentionSettings(BaseModel):
     default: timedelta | None = timedelta(days=90)
     classes: Mapping[str, timedelta | None] = Field(default_factory=dict)
     dead_letters: LetterSettings = Field(default_factory=LetterSettings)
+    max_bytes: int | None = None
 
     def keeping(self, stored: Iterable[str] = ()) -> Keep:
         """Return how long the casework database keeps what is of no use later.

@@ -23,6 +23,7 @@ from mozdef_core.services.decoders import decoder_of, decoders
 from mozdef_core.services.heartbeat import Heartbeat
 from mozdef_core.services.inputs import InputRunner
 from mozdef_core.services.intake import QueueIntake
+from mozdef_core.services.quota import Quota
 from mozdef_core.services.retention import Housekeeping, Retention
 from mozdef_core.services.scheduler import add_jobs
 from mozdef_core.services.worker import Worker
@@ -68,6 +69,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
         return intakes[name]
 
     runner = InputRunner(inputs, intake)
+    quota = Quota(store, config.retention)
     normaliser = Normaliser(config.core.node, os.getpid(), host.recognisers)
     worker = Worker(
         queue,
@@ -75,12 +77,13 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
         Detector(host),
         store,
         book,
-        chores=[Retention(store, config.retention)],
+        chores=[Retention(store, config.retention), quota],
     )
 
     def snapshot() -> dict[str, Any]:
         return {
             "worker": worker.progress.snapshot(),
+            "quota": quota.snapshot(),
             "normaliser": {"failures": normaliser.failures},
             "plugins": host.health.snapshot(),
             "inputs": {

@@ -12,6 +12,8 @@ import click
 import orjson
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from mozdef_core.config import Config
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -52,6 +54,24 @@ def fail(*sentences: str, status: int = 1) -> NoReturn:
 def print_json(value: Any) -> None:
     """Print one JSON document on a line of its own."""
     click.echo(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode())
+
+
+def progress_bar(unit: str) -> Progress:
+    """Return a progress bar on standard error, which shows nothing where that is no terminal.
+
+    :param unit: what is counted, such as ``events``.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.completed:>12,.0f} " + unit),
+        BarColumn(),
+        TaskProgressColumn(show_speed=True),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

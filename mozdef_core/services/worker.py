@@ -11,9 +11,10 @@ from typing import Final
 
 from mozdef_core.detection import Detector, EventsWindow, Found
 from mozdef_core.errors import BookUnavailableError, MozdefError, QueueError, StoreUnavailableError
-from mozdef_core.event import now_us
+from mozdef_core.event import Event, now_us
 from mozdef_core.pipeline import Pipeline, Processed, dead_letter
 from mozdef_core.ports import AlertBook, BatchRecord, DeadLetter, Delivery, EventStore, Queue, StoreRefusal
+from mozdef_core.services.backfill import Backfill, divide, restore
 
 log = logging.getLogger(__name__)
 
@@ -26,20 +27,29 @@ BACK_OFF_S: Final = (0.5, 1, 2, 5, 10, 30)
 class Work:
     """Some deliveries on their way: first processed, then committed; nothing of it is acknowledged before.
 
+    :param backfill: what was imported; it is stored as it was.
     :param oldest_us: received time of the oldest item, microseconds since 1970.
     """
 
     deliveries: Sequence[Delivery]
     processed: Processed
+    backfill: Backfill
     window: EventsWindow
     found: Found
     oldest_us: int
     refused: Sequence[StoreRefusal] | None = None
 
     @property
-    def redelivered(self) -> bool:
+    def events(self) -> Sequence[Event]:
+        """The events to store."""
+        return (
+            [*self.processed.events, *self.backfill.events] if self.backfill.events else self.processed.events
+        )
+
+    @property
+    def maybe_known(self) -> bool:
         """Whether some of the events may be stored already."""
-        return any(delivery.redelivered for delivery in self.deliveries)
+        return bool(self.backfill.items) or any(delivery.redelivered for delivery in self.deliveries)
 
 
 @dataclass(slots=True)
@@ -50,6 +60,8 @@ class Progress:
     stored: int = 0
     dead_letters: int = 0
     alerts: int = 0
+    imported: int = 0
+    imported_old: int = 0
     retries: int = 0
     last_error: str | None = None
     held: list[int] = field(default_factory=list)
@@ -62,6 +74,8 @@ class Progress:
             "stored": self.stored,
             "dead_letters": self.dead_letters,
             "alerts": self.alerts,
+            "imported": self.imported,
+            "imported_old": self.imported_old,
             "retries": self.retries,
             "last_error": self.last_error,
             "watermark_us": min(held) if held else now_us(),
@@ -123,13 +137,23 @@ class Worker:
         """Lead the items of some deliveries through the pipeline and the stream rules."""
         items = [item for delivery in deliveries for item in delivery.items]
         self.progress.taken += len(items)
-        processed = self._pipeline.process(items)
+        sent, imported = divide(items)
+        processed, backfill = self._pipeline.process(sent), restore(imported)
         window = self._detector.window(processed.events)
-        ids = [event.id for event in processed.events]
-        found = self._detector.stream(window, min(ids), max(ids)) if ids else Found([], [])
-        work = Work(deliveries, processed, window, found, min(item.received_us for item in items))
+        found = self._detect(window, processed.events)
+        if backfill.recent:  # apart from the others, since what is owed to a rule is a range of ids
+            late = self._detect(self._detector.window(backfill.recent), backfill.recent)
+            found = Found([*found.alerts, *late.alerts], [*found.owed, *late.owed])
+            window = self._detector.window([*processed.events, *backfill.recent])
+        oldest_us = min(item.received_us for item in items)
+        work = Work(deliveries, processed, backfill, window, found, oldest_us)
         self.progress.held.append(work.oldest_us)
         return work
+
+    def _detect(self, window: EventsWindow, events: Sequence[Event]) -> Found:
+        """Run the stream rules over a window of these events."""
+        ids = [event.id for event in events]
+        return self._detector.stream(window, min(ids), max(ids)) if ids else Found([], [])
 
     def commit(self, work: Work, *, again: bool = False) -> None:
         """Store the events, record what they leave, acknowledge the deliveries.
@@ -138,9 +162,12 @@ class Worker:
         :raises MozdefError: one of the three is not to be had now; call again with the same work.
         """
         if work.refused is None:
-            maybe_known = again or work.redelivered
-            work.refused = self._store.write(work.processed.events, maybe_known=maybe_known)
-        letters = [*work.processed.dead_letters, *(self._letter(work, refusal) for refusal in work.refused)]
+            work.refused = self._store.write(work.events, maybe_known=again or work.maybe_known)
+        letters = [
+            *work.processed.dead_letters,
+            *work.backfill.dead_letters,
+            *(self._letter(work, refusal) for refusal in work.refused),
+        ]
         raised = self._book.record(
             BatchRecord(
                 arrivals=work.window.arrivals(),
@@ -148,21 +175,25 @@ class Worker:
                 owed=work.found.owed,
                 dead_letters=letters,
                 states=work.processed.states,
-                replayed=work.processed.replayed,
+                replayed={**work.processed.replayed, **work.backfill.replayed},
             )
         )
         self._queue.acknowledge(work.deliveries)
         self.progress.held.remove(work.oldest_us)
-        self.progress.stored += len(work.processed.events) - len(work.refused)
+        self.progress.stored += len(work.events) - len(work.refused)
+        self.progress.imported += len(work.backfill.items)
+        self.progress.imported_old += len(work.backfill.old)
         self.progress.dead_letters += len(letters)
         self.progress.alerts += len(raised)
 
     @staticmethod
     def _letter(work: Work, refusal: StoreRefusal) -> DeadLetter:
         """Return the dead letter of an event that the store refused, with the bytes that the sender sent."""
-        parent = refusal.event.id.partition("-")[0]
-        items = (item for delivery in work.deliveries for item in delivery.items)
-        item = next(item for item in items if item.id == parent)
+        item = work.backfill.items.get(refusal.event.id)
+        if item is None:
+            parent = refusal.event.id.partition("-")[0]
+            items = (item for delivery in work.deliveries for item in delivery.items)
+            item = next(item for item in items if item.id == parent)
         return dead_letter(item, "store", "refused", refusal.reason, event_id=refusal.event.id)
 
     def _persist(self, work: Work, stop: threading.Event) -> None:

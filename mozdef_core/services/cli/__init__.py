@@ -13,13 +13,19 @@ class CommandFolder(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands without importing any."""
-        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+        return sorted(self._modules())
+
+    def _modules(self) -> dict[str, str]:
+        """Return the module of each command; an underscore at its end keeps it from being a word of Python."""
+        names = (module.name for module in pkgutil.iter_modules(__path__))
+        return {name.rstrip("_").replace("_", "-"): name for name in names}
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of one command."""
-        if cmd_name not in self.list_commands(ctx):
+        name = self._modules().get(cmd_name)
+        if name is None:
             return None
-        module = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}")
+        module = importlib.import_module(f"{__name__}.{name}")
         command: click.Command = module.command
         return command
 

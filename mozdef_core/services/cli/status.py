@@ -85,6 +85,10 @@ def gather(settings: Any) -> dict[str, Any]:
                     f"{counters['removed']['lost']} open dead letters were lost by age or size since the {role}"
                     " started; look at them more often, or raise the limits in [retention.dead_letters]"
                 )
+        if counters.get("quota"):
+            document["quota"] = counters["quota"]
+            if counters["quota"]["trouble"]:
+                troubles.append(counters["quota"]["trouble"])
         if "worker" in counters:
             document["worker"] = counters["worker"]
             if counters["worker"]["last_error"]:
@@ -108,7 +112,7 @@ def _show(document: dict[str, Any]) -> None:
         "processes  "
         + (", ".join(f"{one['role']} ({one['process']})" for one in document["processes"]) or "none")
     )
-    for part in ("queue", "store", "worker", "requests", "dead_letters", "removed"):
+    for part in ("queue", "store", "worker", "requests", "dead_letters", "removed", "quota"):
         if document.get(part):
             click.echo(
                 f"{part:<10} " + ", ".join(f"{name} {value}" for name, value in document[part].items())

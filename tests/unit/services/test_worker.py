@@ -199,7 +199,8 @@ def test_the_counters_say_what_was_done() -> None:
     counters = site.worker.progress.snapshot()
     del counters["watermark_us"]
     assert counters == {
-        "taken": 3, "stored": 2, "dead_letters": 1, "alerts": 0, "retries": 0, "last_error": None,
+        "taken": 3, "stored": 2, "dead_letters": 1, "alerts": 0, "imported": 0, "imported_old": 0, "retries": 0,
+        "last_error": None,
     }  # fmt: skip
 
 
