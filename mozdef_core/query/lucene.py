@@ -19,7 +19,7 @@ from mozdef_core.errors import QueryError
 from mozdef_core.query import expressions
 from mozdef_core.query.bounds import bounds
 from mozdef_core.query.dialect import Dialect, Own
-from mozdef_core.query.lucene_source import Source, rewrite
+from mozdef_core.query.lucene_source import GLOBS, IGNORING_CASE, LINE_BREAK, Source, rewrite
 from mozdef_core.query.model import (
     ANY_FIELD,
     TEXT_FIELDS,
@@ -34,7 +34,7 @@ from mozdef_core.query.model import (
     Wildcard,
 )
 
-_DEEPEST: Final = 90
+_DEEPEST: Final = 160  # three for each of the brackets that may be nested, and some
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _WILDCARD: Final = re.compile(r"(?:[^\\*?]|\\.)*[*?]", re.DOTALL)
 _POSITION: Final = re.compile(r"at position (\d+)")
@@ -150,6 +150,8 @@ class _Reader:
         name = _unescape(node.name)
         if node.name == "_exists_" and isinstance(node.expr, tree.Word | tree.Phrase):
             return self._exists(node)
+        if node.name in GLOBS and isinstance(node.expr, tree.Phrase):
+            return Wildcard(ANY_FIELD, _value(node.expr), case_insensitive=node.name == IGNORING_CASE)
         if node.name == ANY_FIELD:
             return self.query(node.expr, None, depth + 1)
         if _WILDCARD.match(node.name):
@@ -207,7 +209,11 @@ class _Reader:
 
 
 def _unescape(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text)
+    return _ESCAPED.sub(_character, text)
+
+
+def _character(escaped: re.Match[str]) -> str:
+    return "\n" if escaped[1] == LINE_BREAK else escaped[1]
 
 
 def _value(node: Any) -> str:
@@ -220,4 +226,4 @@ def _bound(node: Any) -> str | None:
 
 def _pattern(word: str) -> str:
     r"""Return a word as a pattern: of its escapes only those of ``*``, ``?`` and ``\`` are left."""
-    return _ESCAPED.sub(lambda found: found[0] if found[1] in "*?\\" else found[1], word)
+    return _ESCAPED.sub(lambda found: found[0] if found[1] in "*?\\" else _character(found), word)

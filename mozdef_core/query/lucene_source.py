@@ -17,6 +17,12 @@ LONGEST: Final = 32_768
 """Characters that a search string may have."""
 
 _DEEPEST: Final = 50
+
+WITH_CASE: Final = "_glob_"
+IGNORING_CASE: Final = "_iglob_"
+GLOBS: Final = (WITH_CASE, IGNORING_CASE)
+"""In place of a field's name: a pattern in quotes over all fields, which as a bare word could not be said."""
+
 _PHRASE: Final = re.compile(r'"(?:[^\\"]|\\.)*"', re.DOTALL)
 _EXPRESSION: Final = re.compile(r"/(?:[^\\/]|\\.)*/", re.DOTALL)
 _WORD: Final = re.compile(r'(?:[^\s()\[\]{}"^~\\]|\\.)+', re.DOTALL)
@@ -26,6 +32,8 @@ _SUFFIX: Final = re.compile(r"[~^][0-9.]*")
 _OPERATORS: Final = {"&&": " AND ", "||": " OR "}
 _CLOSING: Final = {"(": ")", "[": "]", "{": "}"}
 _FIRST_ESCAPED: Final = "+-'/<>"
+LINE_BREAK: Final = "\ue00a"
+"""What stands for an escaped line break, behind a backslash: the parser knows none outside of quotes."""
 
 
 class Source(NamedTuple):
@@ -191,7 +199,9 @@ class _Rewriter:
         while at < len(word):
             length = 2 if word[at] == "\\" else 1
             piece = word[at : at + length]
-            if piece == ":" or (at == 0 and piece in _FIRST_ESCAPED):
+            if piece in ("\\\n", "\\" + LINE_BREAK):
+                self._emit("\\" + LINE_BREAK if piece == "\\\n" else LINE_BREAK, 2)
+            elif piece == ":" or (at == 0 and piece in _FIRST_ESCAPED):
                 self._emit("\\" + piece, 1)
             else:
                 self._emit(piece, length)

@@ -12,6 +12,7 @@ from mozdef_core.event import Scalar
 from mozdef_core.query import expressions, glob
 from mozdef_core.query.addresses import spans, write_address
 from mozdef_core.query.bounds import TIME_FIELDS, bounds
+from mozdef_core.query.lucene_source import GLOBS, IGNORING_CASE, WITH_CASE, rewrite
 from mozdef_core.query.model import (
     ANY_FIELD,
     TEXT_FIELDS,
@@ -35,15 +36,20 @@ _EVERYTHING: Final = "*:*"
 _NOTHING: Final = f"(NOT {_EVERYTHING})"
 _ODD: Final = re.compile(r"[^\w.@]")
 _IN_EXPRESSION: Final = re.compile(r"\\.|/", re.DOTALL)
-_RESERVED: Final = frozenset({"AND", "OR", "NOT", "TO", "_exists_"})
+_RESERVED: Final = frozenset({"AND", "OR", "NOT", "TO", "_exists_", *GLOBS})
 
 
 def to_lucene(query: Query) -> str:
     """Return a search string that finds what the query finds.
 
-    :raises QueryError: the query has no meaning, or nests deeper than a search string may.
+    :raises QueryError: the query has no meaning, or nests deeper or is longer than a search string may.
     """
-    return _print(plain(query))
+    text = _print(plain(query))
+    try:
+        rewrite(text)  # which is the cheap half of reading it, and knows the limits
+    except QueryError as error:
+        raise QueryError(f"the query cannot be written as a search string: {error}") from None
+    return text
 
 
 @singledispatch
@@ -136,7 +142,7 @@ def _(query: Subnet) -> str:
 def _glob_anywhere(query: Wildcard, pattern: glob.Pattern) -> str:
     text = glob.literal(pattern)
     if query.case_insensitive or (text is not None and tokens(text) != [fold(text)]):
-        raise QueryError(f"the pattern {query.value!r} over all fields cannot be written as a search string")
+        return f"{IGNORING_CASE if query.case_insensitive else WITH_CASE}:{_quote(query.value)}"
     return _glob_word(pattern) if text is None else _quote(text)
 
 
@@ -170,8 +176,6 @@ def _name(field: str) -> str:
 
 
 def _escape(text: str) -> str:
-    if "\n" in text:
-        raise QueryError(f"{text!r} cannot be written outside quotes: it has a line break")
     return _ODD.sub(r"\\\g<0>", text)
 
 
