@@ -64,6 +64,8 @@ class Catalogue:
         self.days: set[int] | None = set()
         self.kinds: dict[str, int] | None = {}
         self.foreign = False
+        self.ascii_paths: dict[str, tuple[int, bool]] = {}
+        """By a path of the index: number of events, and whether all strings there were ASCII then. Not kept."""
 
     def see_day(self, day: int) -> None:
         """Note that an event falls on a day."""

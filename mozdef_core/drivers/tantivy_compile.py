@@ -17,16 +17,14 @@ from tantivy import Query as Found
 from mozdef_core.drivers.tantivy_catalogue import Kind
 from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_document import HOISTED
+from mozdef_core.drivers.tantivy_expressions import any_case, expression, include
 from mozdef_core.drivers.tantivy_fields import (
     ANYTHING,
     EVERYTHING,
     NOTHING,
     Compiled,
     Fields,
-    any_case,
     either,
-    expression,
-    include,
 )
 from mozdef_core.drivers.tantivy_partition import View
 from mozdef_core.errors import QueryError
@@ -51,6 +49,9 @@ from mozdef_core.query.model import (
 from mozdef_core.query.text import tokens
 from mozdef_core.query.values import fold, spellings
 
+MOST_CONDITIONS: Final = 20_000
+"""The values without a field of one query may be so many conditions on single fields of a partition."""
+
 _COLUMNS: Final = {"utctimestamp": "us", "timestamp": "us", "receivedtimestamp": "received"}
 _TIME_CHARACTERS: Final = frozenset("0123456789-:.+Tt")
 
@@ -66,6 +67,7 @@ class Compiler:
         self._schema = view.index.schema
         self._fields = Fields(view, deadline)
         self._catalogue = view.catalogue
+        self._conditions = 0
 
     @singledispatchmethod
     def compile(self, query: Query) -> Compiled:
@@ -180,7 +182,7 @@ class Compiler:
         return self._fields.strings_where(
             field,
             lambda value: matches(fold(value) if query.case_insensitive else value),
-            include(expression(pattern), query.case_insensitive),
+            include(pattern, case_insensitive=query.case_insensitive),
         )
 
     @compile.register
@@ -218,8 +220,15 @@ class Compiler:
 
         :param times: what to look through in addition, since a time in it may match.
         """
-        paths = self._catalogue.string_paths()
-        if paths is None or any(self._fields.odd(field) for field in HOISTED):
+        known = self._catalogue.string_paths()
+        if known is None or any(self._fields.odd(field) for field in HOISTED):
             return ANYTHING
+        paths = list(known)
+        self._conditions += len(paths)
+        if self._conditions > MOST_CONDITIONS:
+            raise QueryError(
+                f"the query makes more than {MOST_CONDITIONS:,} conditions, since a value without a field is one for "
+                f"each of {len(paths)} fields; name the fields, or ask for fewer values at once"
+            )
         found = either([on("summary"), *(on(path) for path in paths), *times])
         return Compiled(found.query, found.exact and not times)

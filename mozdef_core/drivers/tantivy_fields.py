@@ -17,20 +17,21 @@ from mozdef_core.drivers.tantivy_document import (
     ADDRESSES,
     HOISTED,
     HUGE,
-    MARK,
     OTHER_ADDRESSES,
     indexed_path,
     indexed_text,
     shown_text,
 )
+from mozdef_core.drivers.tantivy_expressions import BEYOND_ASCII, Include
 from mozdef_core.drivers.tantivy_partition import View
 from mozdef_core.drivers.tantivy_values import buckets_of
-from mozdef_core.query import glob
-from mozdef_core.query.addresses import Spans
+from mozdef_core.query.addresses import Span, Spans
 from mozdef_core.query.bounds import NumberBounds
 from mozdef_core.query.model import is_address_field
 from mozdef_core.query.values import spelt_boolean, spelt_number
 
+_FEW_TERMS: Final = 16
+_MOST_RANGES: Final = 256
 _LEAF: Final = Kind.STRING | Kind.NUMBER | Kind.BOOLEAN
 _PARSEABLE_PATH: Final = re.compile(r"e\.[\w.]+")
 _PARSEABLE_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,60}", re.ASCII)
@@ -77,10 +78,15 @@ class Fields:
             return NOTHING
         if (path := self.path(field)) is None:
             return ANYTHING
-        terms = [indexed_text(text) for text in strings]
-        return Compiled(
-            Query.term_set_query(self._schema, path, terms), not self._catalogue.kind(field) & Kind.LONG
-        )
+        exact = not self._catalogue.kind(field) & Kind.LONG
+        return Compiled(self._any_of(path, [indexed_text(text) for text in strings]), exact)
+
+    def _any_of(self, path: str, values: Sequence[Any]) -> Query:
+        """Return the events with any of these values; a term query costs a fifth of a set of one term."""
+        if not 0 < len(values) <= _FEW_TERMS:
+            return Query.term_set_query(self._schema, path, values)
+        found = [Query.term_query(self._schema, path, value, index_option="basic") for value in values]
+        return found[0] if len(found) == 1 else Query.boolean_query([(Occur.Should, one) for one in found])
 
     def scalars(self, field: str, strings: Iterable[str]) -> Compiled:
         """Return the numbers and booleans that equal any of the strings."""
@@ -98,7 +104,7 @@ class Fields:
         if not values:
             return NOTHING
         path = self.path(field)
-        return ANYTHING if path is None else Compiled(Query.term_set_query(self._schema, path, values), True)
+        return ANYTHING if path is None else Compiled(self._any_of(path, values), True)
 
     def between(self, column: str, first: int | None, end: int | None) -> Compiled:
         """Return the events with a time from ``first`` (inclusive) to ``end`` (exclusive) in a column."""
@@ -158,6 +164,7 @@ class Fields:
         if not is_address_field(field):
             return self.candidates(field, Kind.STRING)
         column = ADDRESSES.get(field, OTHER_ADDRESSES)
+        exact = column != OTHER_ADDRESSES and len(wanted) <= _MOST_RANGES
         parts = [
             Compiled(
                 Query.range_query(
@@ -167,9 +174,9 @@ class Fields:
                     str(IPv6Address(span.first)),
                     str(IPv6Address(span.last)),
                 ),
-                column != OTHER_ADDRESSES,
+                exact,
             )
-            for span in wanted
+            for span in _coarse(wanted)
         ]
         return either(parts)
 
@@ -187,10 +194,12 @@ class Fields:
             return NOTHING
         return self._parsed(f"{path}:[{start} TO {end}}}")
 
-    def strings_where(self, field: str, matches: Callable[[str], bool], among: str | None = None) -> Compiled:
+    def strings_where(
+        self, field: str, matches: Callable[[str], bool], among: Include | None = None
+    ) -> Compiled:
         """Return the events with a string under the field that passes, by trying each distinct one.
 
-        :param among: an expression that leaves fewer strings to try, where there is one.
+        :param among: what leaves fewer strings to try, where there is something.
         """
         kind = self._catalogue.kind(field)
         if not kind & Kind.STRING:
@@ -198,16 +207,24 @@ class Fields:
         path = self.path(field)
         if self._deadline is not None:
             self._deadline.check()
-        buckets = (
-            None
-            if path is None or kind & Kind.LONG
-            else buckets_of(self._view, Query.all_query(), path, among)
-        )
-        if path is None or buckets is None:
+        if path is None or kind & Kind.LONG:
+            return self.candidates(field, Kind.STRING)
+        include = None if among is None else among.ascii if self._all_ascii(path) else among.unicode
+        buckets = buckets_of(self._view, Query.all_query(), path, include)
+        if buckets is None:
             return self.candidates(field, Kind.STRING)
         values = [bucket["key"] for bucket in buckets if isinstance(bucket["key"], str)]
         terms = [value for value in values if matches(shown_text(value))]
-        return Compiled(Query.term_set_query(self._schema, path, terms), True) if terms else NOTHING
+        return Compiled(self._any_of(path, terms), True) if terms else NOTHING
+
+    def _all_ascii(self, path: str) -> bool:
+        """Return whether all strings under a path are ASCII: expressions over those are far smaller."""
+        number = self._view.searcher.num_docs
+        known = self._catalogue.ascii_paths.get(path)
+        if known is None or known[0] != number:  # events are only ever added
+            others = buckets_of(self._view, Query.all_query(), path, BEYOND_ASCII)
+            known = self._catalogue.ascii_paths[path] = number, others == []
+        return known[1]
 
     def candidates(self, field: str, kind: int = _LEAF) -> Compiled:
         """Return the events with a value under the field, to be looked at one by one."""
@@ -227,6 +244,13 @@ class Fields:
         if field.startswith(".") or field.endswith(".") or ".." in field:
             return None
         return indexed_path(field)
+
+
+def _coarse(wanted: Spans) -> Spans:
+    """Return at most so many ranges as the engine has memory for, which hold all addresses of these."""
+    step = -(-len(wanted) // _MOST_RANGES)
+    pieces = (wanted[start : start + step] for start in range(0, len(wanted), step))
+    return [Span(piece[0].first, piece[-1].last) for piece in pieces]
 
 
 def _written(limits: NumberBounds) -> str | None:
@@ -261,31 +285,3 @@ def _clamped(limit: int | float) -> float:
 
 def _decimal(limit: float | None) -> str:
     return "*" if limit is None else format(Decimal(repr(limit)), "f")
-
-
-def expression(pattern: glob.Pattern) -> str:
-    """Return the expression for a wildcard pattern in the syntax that tantivy's engines have in common."""
-    return "".join(
-        re.sub(r"[^\w\s]", r"\\\g<0>", piece.text, flags=re.ASCII)
-        if piece.kind == "literal" and piece.text.isascii()
-        else "".join("\\" + letter if letter in r".+*?()|[]{}^$#&-~\/" else letter for letter in piece.text)
-        if piece.kind == "literal"
-        else "(.|\n)*"
-        if piece.kind == "many"
-        else "(.|\n)"
-        for piece in pattern
-    )
-
-
-def include(pattern: str, case_insensitive: bool) -> str | None:
-    """Return an expression for the terms of strings that match; None where tantivy may see case otherwise."""
-    if case_insensitive:
-        return f"(?i)(?:{pattern}){MARK}?" if pattern.isascii() else None
-    return f"(?:{pattern}){MARK}?"
-
-
-def any_case(folded: frozenset[str]) -> str | None:
-    """Return an expression that finds these strings in any case, or None where tantivy's idea of case may differ."""
-    if not all(text.isascii() for text in folded) or len(folded) > 100:
-        return None
-    return include("|".join(expression(((glob.Piece("literal", text)),)) for text in folded), True)

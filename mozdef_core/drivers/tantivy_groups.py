@@ -111,7 +111,7 @@ class _Counting(Generic[Key]):
         return Query.boolean_query([(Occur.Must, found), (Occur.MustNot, term)])
 
     def _in_partition(self, view: View, found: Query, path: str, holding: Compiled) -> None:
-        values = count_values(view, found, path, self._deadline)
+        values = count_values(view, found, self._field, path, self._deadline)
         if any(not -HUGE < number < HUGE for number in values.numbers):  # the index rounds them
             self._look(view, _both(found, holding.query))
             return
@@ -120,7 +120,7 @@ class _Counting(Generic[Key]):
             long = Query.term_set_query(view.index.schema, path, cut)
             self._look(view, _both(found, long))
             found = Query.boolean_query([(Occur.Must, found), (Occur.MustNot, long)])
-            values = count_values(view, found, path, self._deadline)
+            values = count_values(view, found, self._field, path, self._deadline)
         shared = self._add(values)
         if shared:
             self._correct(view, _both(found, shared.query(view, path)))

@@ -36,7 +36,7 @@ def names(view: View, deadline: Deadline) -> dict[str, set[str]]:
     if catalogue.kinds is None:
         return _look(view, Query.all_query(), deadline)
     found: dict[str, set[str]] = {}
-    for path, flags in [*catalogue.kinds.items(), *((name, 0) for name in HOISTED)]:
+    for path, flags in {**dict.fromkeys(HOISTED, 0), **catalogue.kinds}.items():
         if not path:
             continue
         kinds = _kinds(path, flags)
@@ -82,7 +82,7 @@ def _witnessed(view: View, path: str, kinds: set[str], deadline: Deadline) -> se
             return kinds
     if next(hits, None) is None or indexed is None:
         return seen
-    values = count_values(view, query, indexed, deadline)
+    values = count_values(view, query, path, indexed, deadline)
     seen |= {"number"} if values.numbers else set()
     seen |= {"boolean"} if values.booleans else set()
     texts = (term if is_cut(term) else shown_text(term) for term in values.texts)

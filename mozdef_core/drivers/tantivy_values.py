@@ -7,14 +7,19 @@ evenly, and the parts are added up; no event is in two of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+from dataclasses import field as member
 from typing import Any, Final
 
 from tantivy import FieldType, Occur, Query
 
 from mozdef_core.drivers.tantivy_deadline import Deadline
+from mozdef_core.drivers.tantivy_document import indexed_text
+from mozdef_core.drivers.tantivy_pages import Span, in_order
 from mozdef_core.drivers.tantivy_partition import View
 from mozdef_core.errors import QueryError
+from mozdef_core.event import Scalar
 from mozdef_core.query import groups
 
 MOST_VALUES: Final = 65_000
@@ -32,9 +37,9 @@ class Values:
     :param texts: by the term of the index (tantivy_document.indexed_text).
     """
 
-    texts: dict[str, int] = field(default_factory=dict)
-    numbers: dict[int | float, int] = field(default_factory=dict)
-    booleans: dict[bool, int] = field(default_factory=dict)
+    texts: dict[str, int] = member(default_factory=dict)
+    numbers: dict[int | float, int] = member(default_factory=dict)
+    booleans: dict[bool, int] = member(default_factory=dict)
 
     def add(self, buckets: list[dict[str, Any]]) -> None:
         """Add the buckets of an answer; tantivy may give whole and other numbers that are equal in two of them."""
@@ -57,6 +62,17 @@ class Values:
             else:
                 numbers[key] = numbers.get(key, 0) + bucket["doc_count"]
 
+    def add_held(self, held: Iterable[Scalar]) -> None:
+        """Add what one event holds."""
+        for is_boolean, value in {(isinstance(value, bool), value) for value in held}:
+            if is_boolean:
+                self.booleans[bool(value)] = self.booleans.get(bool(value), 0) + 1
+            elif isinstance(value, str):
+                term = indexed_text(value)
+                self.texts[term] = self.texts.get(term, 0) + 1
+            elif value is not None:
+                self.numbers[value] = self.numbers.get(value, 0) + 1
+
 
 def buckets_of(
     view: View, query: Query, path: str, include: str | None = None
@@ -76,9 +92,10 @@ def buckets_of(
     return None if answer["sum_other_doc_count"] or len(found) >= MOST_VALUES else found
 
 
-def count_values(view: View, query: Query, path: str, deadline: Deadline) -> Values:
-    """Return the values under a path of the events that a query finds.
+def count_values(view: View, query: Query, field: str, path: str, deadline: Deadline) -> Values:
+    """Return the values under a field of the events that a query finds.
 
+    :param path: the index's name of the field.
     :raises QueryError: there are too many.
     :raises QueryTimeoutError: it took too long.
     """
@@ -90,14 +107,16 @@ def count_values(view: View, query: Query, path: str, deadline: Deadline) -> Val
         part = query if end - low == _TIES else _with_ties(view, query, low, end)
         buckets = buckets_of(view, part, path)
         if buckets is None:
-            if end - low < _FEWEST_TIES:  # a few events with more values than tantivy can count
-                raise QueryError(groups.too_many(path.removeprefix("e.")))
+            if end - low < _FEWEST_TIES:  # one event has more values than tantivy counts
+                for hit in in_order(view, part, Span(None, None), "newest", None, 1_000):
+                    values.add_held(view.stored(hit.address).values(field))
+                continue
             step = (end - low) // _PARTS
             waiting.extend((low + step * place, low + step * (place + 1)) for place in range(_PARTS))
             continue
         values.add(buckets)
         if len(values.texts) + len(values.numbers) > 2 * groups.MOST_VALUES:
-            raise QueryError(groups.too_many(path.removeprefix("e.")))
+            raise QueryError(groups.too_many(field))
     return values
 
 
