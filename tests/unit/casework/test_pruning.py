@@ -11,6 +11,7 @@ from sqlalchemy import select
 from mozdef_core.alert import Status
 from mozdef_core.casework import audit, dead_letters, processes, pruning
 from mozdef_core.casework.book import SqlBook
+from mozdef_core.casework.database import next_number
 from mozdef_core.casework.models import LivenessRow, SpanRow
 from mozdef_core.casework.transitions import Step
 from mozdef_core.casework.triage import set_status
@@ -86,7 +87,8 @@ def test_a_step_frees_few_megabytes_however_few_letters_that_is(
 
 def test_nothing_is_locked_where_nothing_is_due(book: SqlBook) -> None:
     letters(book, 3)
-    with book.database.write():  # who would write now would wait for ten seconds, and fail
+    with book.database.write() as session:  # who would write now would wait for ten seconds, and fail
+        next_number(session, "n")
         assert book.prune(Keep(timedelta(days=1))) == Pruned()
 
 
