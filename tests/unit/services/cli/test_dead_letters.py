@@ -61,9 +61,7 @@ def test_one_that_was_cut_does_not_keep_the_others_from_being_replayed(config: C
     answer = json.loads(done.stdout)
     assert sorted(answer["queued"]) == ["a", "z"]
     assert answer["refused"].keys() == {"cut"}
-    assert (
-        "error: dead letter cut cannot be replayed: only the first 1,048,576 of 1,048,577" in done.stderr
-    )
+    assert "error: dead letter cut cannot be replayed: only the first 1,048,576 of 1,048,577" in done.stderr
     queue = open_queue(config)
     items = [item for delivery in queue.take(10, 0) for item in delivery.items]
     queue.close()
