@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from mozdef_core.aggregation import aggregate
 from mozdef_core.alert import Alert, AlertChange, Moment, Occasion, Severity, Status
-from mozdef_core.errors import DeliveryError, InvalidItemError, MozdefError, QueryError, QueueError
+from mozdef_core.errors import (
+    DeliveryError,
+    InvalidItemError,
+    MozdefError,
+    QueryError,
+    QueryTimeoutError,
+    QueueError,
+)
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 from mozdef_core.markers import hookimpl
 from mozdef_core.normalise.settings import Recogniser
 from mozdef_core.options import Duration, Field, Options, Secret
-from mozdef_core.ports import Input, Intake, PutResult
+from mozdef_core.ports import EventStore, FieldInfo, Input, Intake, Page, PutResult
+from mozdef_core.query.aggregations import (
+    Aggregation,
+    Cardinality,
+    CardinalityResult,
+    DateHistogram,
+    GroupBucket,
+    Groups,
+    Histogram,
+    Hits,
+    Percentiles,
+    PercentilesResult,
+    Stats,
+    StatsResult,
+    TermsAgg,
+    TimeBucket,
+    TopHits,
+)
+from mozdef_core.query.groups import group_values, in_group
 from mozdef_core.query.model import (
     All,
     Bool,
@@ -20,6 +46,7 @@ from mozdef_core.query.model import (
     QueryString,
     Range,
     Regexp,
+    Search,
     Subnet,
     Term,
     Terms,
@@ -29,18 +56,28 @@ from mozdef_core.rules import EventRule, Rule, RuleOptions
 from mozdef_core.window import Window
 
 __all__ = [
+    "Aggregation",
     "Alert",
     "AlertChange",
     "All",
     "Bool",
+    "Cardinality",
+    "CardinalityResult",
     "Change",
+    "DateHistogram",
     "DeliveryError",
     "Drop",
     "Duration",
     "Event",
     "EventRule",
+    "EventStore",
     "Exists",
     "Field",
+    "FieldInfo",
+    "GroupBucket",
+    "Groups",
+    "Histogram",
+    "Hits",
     "Input",
     "Intake",
     "InvalidItemError",
@@ -50,11 +87,15 @@ __all__ = [
     "MozdefError",
     "Occasion",
     "Options",
+    "Page",
+    "Percentiles",
+    "PercentilesResult",
     "Prefix",
     "PutResult",
     "Query",
     "QueryError",
     "QueryString",
+    "QueryTimeoutError",
     "QueueError",
     "Range",
     "Recogniser",
@@ -62,15 +103,24 @@ __all__ = [
     "Regexp",
     "Rule",
     "RuleOptions",
+    "Search",
     "Secret",
     "Severity",
     "Split",
     "State",
+    "Stats",
+    "StatsResult",
     "Status",
     "Subnet",
     "Term",
     "Terms",
+    "TermsAgg",
+    "TimeBucket",
+    "TopHits",
     "Wildcard",
     "Window",
+    "aggregate",
+    "group_values",
     "hookimpl",
+    "in_group",
 ]

@@ -7,13 +7,14 @@ port, such as ``EventStoreContract``, is a class to subclass: ``from mozdef_core
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
 
 if TYPE_CHECKING:
     from mozdef_core.event import Event
+    from mozdef_core.ports import EventStore
     from mozdef_core.testing_contracts.trial import Trial
 
 pytest.register_assert_rewrite("mozdef_core.testing_contracts.plugin", "mozdef_core.testing_contracts.input")
@@ -71,6 +72,16 @@ class MakeHost(Protocol):
         """
 
 
+class MakeStore(Protocol):
+    """What the fixture ``make_store`` gives: a function that makes an event store in memory."""
+
+    def __call__(self, events: Iterable[Event] = ()) -> EventStore:
+        """Make a store.
+
+        :param events: what it holds at first.
+        """
+
+
 class RunContract(Protocol):
     """What the fixture ``run_contract`` gives: a function that holds a plugin against what all plugins promise."""
 
@@ -107,6 +118,20 @@ def make_host() -> Iterator[MakeHost]:
     yield make
     for host in made:
         host.close()
+
+
+@pytest.fixture
+def make_store() -> MakeStore:
+    """Make stores to search and count in."""
+    from mozdef_core.drivers.store_memory import MemoryStore
+
+    def make(events: Iterable[Event] = ()) -> EventStore:
+        store = MemoryStore()
+        refused = store.write(list(events))
+        assert not refused, refused
+        return store
+
+    return make
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from mozdef_core.host import HOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PAGES = ("plugins", "rules")
+PAGES = ("plugins", "rules", "query")
 
 
 def blocks(page):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mozdef_core.services.cli.counts import LIMIT, Wanted, print_csv, show
-from mozdef_core.services.cli.counts import count as count_by
+from mozdef_core.services.counts import LIMIT, Wanted, print_csv, show
+from mozdef_core.services.counts import count as count_by
 from mozdef_core.services.terminal import (
     config_option,
     configured,

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from mozdef_core.config import load
 from mozdef_core.services.cli import main
-from mozdef_core.services.cli.counts import print_csv
 from mozdef_core.services.compose import open_store
+from mozdef_core.services.counts import print_csv
 from mozdef_core.testing_contracts.store_events import BASE_US, stored_event
 
 HOUR_US = 3_600_000_000
