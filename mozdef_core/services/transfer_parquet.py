@@ -15,7 +15,7 @@ from mozdef_core.event import Event
 from mozdef_core.services.transfer import TransferError
 from mozdef_core.services.transfer_files import LONGEST_LINE, Line
 
-ROWS: Final = 50_000
+ROWS: Final = 10_000
 """Events in a row group: what is held in memory at once, as far as it is below :data:`BYTES`."""
 BYTES: Final = 64 << 20
 _TEXTS: Final = ("category", "hostname", "severity", "source", "summary")
