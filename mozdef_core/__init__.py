@@ -5,14 +5,17 @@ from __future__ import annotations
 from mozdef_core.aggregation import aggregate
 from mozdef_core.alert import Alert, AlertChange, Moment, Occasion, Severity, Status
 from mozdef_core.errors import (
+    ConfigError,
     DeliveryError,
     InvalidItemError,
     MozdefError,
     QueryError,
     QueryTimeoutError,
     QueueError,
+    StoreUnavailableError,
 )
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
+from mozdef_core.indices import Answer, Dialect, IndexOptions, IndexStore
 from mozdef_core.markers import hookimpl
 from mozdef_core.normalise.settings import Recogniser
 from mozdef_core.options import Duration, Field, Options, Secret
@@ -60,12 +63,15 @@ __all__ = [
     "Alert",
     "AlertChange",
     "All",
+    "Answer",
     "Bool",
     "Cardinality",
     "CardinalityResult",
     "Change",
+    "ConfigError",
     "DateHistogram",
     "DeliveryError",
+    "Dialect",
     "Drop",
     "Duration",
     "Event",
@@ -78,6 +84,8 @@ __all__ = [
     "Groups",
     "Histogram",
     "Hits",
+    "IndexOptions",
+    "IndexStore",
     "Input",
     "Intake",
     "InvalidItemError",
@@ -111,6 +119,7 @@ __all__ = [
     "Stats",
     "StatsResult",
     "Status",
+    "StoreUnavailableError",
     "Subnet",
     "Term",
     "Terms",

@@ -38,7 +38,9 @@ class ElasticsearchStore(IndexStore):
     class Options(IndexOptions):
         """Options in the table ``[store.elasticsearch]``."""
 
-        api_key: Secret | None = Field(None, description="API key, as the cluster gave it: encoded, or ID:KEY")
+        api_key: Secret | None = Field(
+            None, description="API key, as the cluster gave it: encoded, or ID:KEY"
+        )
 
         @model_validator(mode="after")
         def _one_way_in(self) -> ElasticsearchStore.Options:
@@ -48,7 +50,9 @@ class ElasticsearchStore(IndexStore):
 
     name: ClassVar[str] = "elasticsearch"
 
-    def __init__(self, options: ElasticsearchStore.Options, path: Path, mode: Literal["writer", "reader"]) -> None:
+    def __init__(
+        self, options: ElasticsearchStore.Options, path: Path, mode: Literal["writer", "reader"]
+    ) -> None:
         super().__init__(ElasticsearchEngine(options), options, mode)
 
 
@@ -65,8 +69,12 @@ class ElasticsearchEngine:
 
         self._errors = elasticsearch
         self._urls = ", ".join(options.urls)
-        logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # it logs every request and every dead node
-        warnings.filterwarnings("ignore", category=elasticsearch.ElasticsearchWarning)  # of no use to an operator
+        logging.getLogger("elastic_transport").setLevel(
+            logging.ERROR
+        )  # it logs every request and every dead node
+        warnings.filterwarnings(
+            "ignore", category=elasticsearch.ElasticsearchWarning
+        )  # of no use to an operator
         arguments: dict[str, Any] = {}
         if options.ca_certs is not None:
             arguments["ca_certs"] = str(options.ca_certs)
@@ -104,7 +112,9 @@ class ElasticsearchEngine:
         try:
             answer = self._client.perform_request(method, path, params=params, headers=headers, body=body)
         except self._errors.UnsupportedProductError as error:
-            raise ConfigError([f"what answers at {self._urls} is no Elasticsearch; {DIALECT.other}"]) from error
+            raise ConfigError(
+                [f"what answers at {self._urls} is no Elasticsearch; {DIALECT.other}"]
+            ) from error
         except self._errors.ApiError as error:
             return Answer(error.meta.status, error.body)
         except self._errors.SSLError as error:

@@ -88,7 +88,9 @@ class Catalogue:
         :raises StoreUnavailableError: it cannot be listed now.
         """
         answer = self._engine.perform(
-            "GET", f"/{self._names.pattern}/_alias", {"ignore_unavailable": "true", "allow_no_indices": "true"}
+            "GET",
+            f"/{self._names.pattern}/_alias",
+            {"ignore_unavailable": "true", "allow_no_indices": "true"},
         )
         if answer.status == 404:
             return []

@@ -60,7 +60,9 @@ class _Counted:
     :param odd: finds events that are to be looked at although they match.
     """
 
-    def __init__(self, query: Query, span: Between, odd: Clause | None = None, among: Clause | None = None) -> None:
+    def __init__(
+        self, query: Query, span: Between, odd: Clause | None = None, among: Clause | None = None
+    ) -> None:
         wanted = plain(query)
         self.matches = evaluate.compile(wanted)
         compiled = dsl.compile(wanted)
@@ -158,6 +160,8 @@ def _few(
         clock.body(query, size=0, track_total_hits=False, aggs={"terms": {"terms": wanted}})
     )
     complete(answer, clock)
+    if "aggregations" not in answer:  # there is no index yet
+        return []
     found = answer["aggregations"]["terms"]
     if found["sum_other_doc_count"] or found["doc_count_error_upper_bound"]:
         return None
@@ -165,7 +169,12 @@ def _few(
 
 
 def _all(
-    requests: Requests, clock: Clock, query: Clause, name: str, start: str | None = None, end: str | None = None
+    requests: Requests,
+    clock: Clock,
+    query: Clause,
+    name: str,
+    start: str | None = None,
+    end: str | None = None,
 ) -> Iterator[tuple[str, int]]:
     """Yield the terms of a field that lie between two others, however many."""
     after = start
@@ -178,7 +187,7 @@ def _all(
             clock.body(query, size=0, track_total_hits=False, aggs={"terms": {"composite": wanted}})
         )
         complete(answer, clock)
-        buckets = answer["aggregations"]["terms"]["buckets"]
+        buckets = answer["aggregations"]["terms"]["buckets"] if "aggregations" in answer else []
         for bucket in buckets:
             after = str(bucket["key"]["term"])
             if end is not None and after >= end:
@@ -201,6 +210,8 @@ def histogram(requests: Requests, clock: Clock, query: Query, edges: Sequence[in
         wanted = {"spans": {"filters": {"filters": filters}}}
         answer = requests.search(clock.body(counted.sure, size=0, track_total_hits=False, aggs=wanted))
         complete(answer, clock)
+        if "aggregations" not in answer:  # there is no index yet
+            return [0] * len(spans)
         counts += [bucket["doc_count"] for bucket in answer["aggregations"]["spans"]["buckets"]]
     for event in _looked_at(requests, clock, counted):
         counts[bisect_right(edges, event.time_us) - 1] += 1

@@ -44,7 +44,10 @@ def in_order(
     """
     direction = "desc" if order == "newest" else "asc"
     body = clock.body(
-        query, sort=[{"us": direction}, {"tie": direction}], size=min(piece, MOST_AT_ONCE), track_total_hits=False
+        query,
+        sort=[{"us": direction}, {"tie": direction}],
+        size=min(piece, MOST_AT_ONCE),
+        track_total_hits=False,
     )
     if after is not None:
         body["query"] = both([query, _beyond(after, order)])
@@ -110,7 +113,13 @@ def _by_id(requests: Requests, query: Clause, snapshot: str) -> Iterator[Event]:
     size, after = 1_000, None
     try:
         while True:
-            body = {"query": query, "sort": _ID_SORT, "size": size, "track_total_hits": False, **pit(snapshot)}
+            body = {
+                "query": query,
+                "sort": _ID_SORT,
+                "size": size,
+                "track_total_hits": False,
+                **pit(snapshot),
+            }
             if after is not None:
                 body["search_after"] = after
             try:

@@ -74,7 +74,9 @@ class Requests:
         if "pit" in body:
             answer = self._engine.perform("POST", "/_search", body=json_body(body))
         else:
-            answer = self._engine.perform("POST", f"/{self._names.pattern}/_search", self._params, json_body(body))
+            answer = self._engine.perform(
+                "POST", f"/{self._names.pattern}/_search", self._params, json_body(body)
+            )
         return _checked(answer, snapshot="pit" in body)
 
     def search_many(
@@ -104,7 +106,9 @@ class Requests:
         """
         dialect = self._engine.dialect
         params = {"keep_alive": _KEEP_ALIVE, **self._params}
-        answer = self._engine.perform("POST", f"/{quote(self._names.pattern, safe='*')}{dialect.snapshot_path}", params)
+        answer = self._engine.perform(
+            "POST", f"/{quote(self._names.pattern, safe='*')}{dialect.snapshot_path}", params
+        )
         if answer.ok:
             return str(answer.body[dialect.snapshot_id])
         if answer.status == 404 or "invalid id: [null]" in reason(answer):  # how OpenSearch says so
@@ -137,7 +141,10 @@ def _checked(answer: Answer, *, snapshot: bool = False) -> dict[str, Any]:
     shards = body["_shards"]
     if shards["failed"]:
         failure = shards["failures"][0]["reason"]
-        if snapshot and failure.get("type") in ("search_context_missing_exception", "index_not_found_exception"):
+        if snapshot and failure.get("type") in (
+            "search_context_missing_exception",
+            "index_not_found_exception",
+        ):
             raise Gone
         raise StoreUnavailableError(f"{shards['failed']} shards cannot be searched: {describe(failure)}")
     return body

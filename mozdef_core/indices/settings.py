@@ -13,20 +13,26 @@ from mozdef_core.options import Field, Options, Secret
 class IndexOptions(Options):
     """Where the cluster is, how to be let in, and how events are laid out in it."""
 
-    urls: list[str] = Field(["http://127.0.0.1:9200"], min_length=1, description="addresses of nodes, http or https")
+    urls: list[str] = Field(
+        ["http://127.0.0.1:9200"], min_length=1, description="addresses of nodes, http or https"
+    )
     prefix: str = Field(
         "mozdef", pattern=r"^[a-z][a-z0-9-]{0,39}$", description="what the names of the indices begin with"
     )
     username: str | None = Field(None, description="user name, where no key is used")
     password: Secret | None = Field(None, description="its password")
-    ca_certs: Path | None = Field(None, description="file with the certificates that are trusted; the system's if absent")
+    ca_certs: Path | None = Field(
+        None, description="file with the certificates that are trusted; the system's if absent"
+    )
     client_cert: Path | None = Field(None, description="file with this client's certificate, for mutual TLS")
     client_key: Path | None = Field(None, description="file with its key")
     request_timeout_s: float = Field(60, gt=0, le=600, description="seconds for one request")
     write_patience_s: float = Field(
         30, ge=0, description="seconds for which a write is tried again before the queue holds the events"
     )
-    search_timeout_s: float = Field(30, gt=0, description="seconds after which a search is cut short and a count refused")
+    search_timeout_s: float = Field(
+        30, gt=0, description="seconds after which a search is cut short and a count refused"
+    )
     bulk_mb: float = Field(5, gt=0, le=90, description="megabytes of one bulk request")
     shards: int = Field(1, ge=1, le=100, description="primary shards of each index")
     replicas: int | None = Field(

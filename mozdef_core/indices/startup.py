@@ -31,13 +31,17 @@ def find_version(engine: Engine) -> str:
     version = _version(answer)
     if version is None:
         raise ConfigError(
-            [f"what answers is no {engine.dialect.name}: it does not tell the version of its node ({answer.body!r:.200})"]
+            [
+                f"what answers is no {engine.dialect.name}: it does not tell the version of its node ({answer.body!r:.200})"
+            ]
         )
     found = _MAJOR.match(version)
     if found is None or int(found[1]) not in engine.dialect.versions:
         known = " or ".join(map(str, engine.dialect.versions))
         raise ConfigError(
-            [f"expected {engine.dialect.name} {known}, but the cluster says {version}; {engine.dialect.other}"]
+            [
+                f"expected {engine.dialect.name} {known}, but the cluster says {version}; {engine.dialect.other}"
+            ]
         )
     return version
 

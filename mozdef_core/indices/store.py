@@ -75,6 +75,7 @@ class IndexStore(EventStore):
                 if self._mode == "writer":
                     self._catalogue.put_template()
                 warn_of_health(self._engine)
+                self._catalogue.refresh()  # what was there when this instance was opened is found by it
                 self._version = version
             return self._version
 
@@ -88,7 +89,9 @@ class IndexStore(EventStore):
         if self._mode != "writer":
             raise StoreUnavailableError("the store is open for reading in this process")
         self._check()
-        if maybe_known:  # the same day and class tell themselves; this is for a class that was changed meanwhile
+        if (
+            maybe_known
+        ):  # the same day and class tell themselves; this is for a class that was changed meanwhile
             known = self.known(event.id for event in events)
             events = [event for event in events if event.id not in known]
         if not events:
@@ -240,7 +243,9 @@ class IndexStore(EventStore):
         """Return for each index how many events it has and how many bytes they take, with all copies, by day."""
         self._settle()
         answer = self._engine.perform(
-            "GET", f"/{self._names.pattern}/_stats/docs,store", {"level": "indices", "ignore_unavailable": "true"}
+            "GET",
+            f"/{self._names.pattern}/_stats/docs,store",
+            {"level": "indices", "ignore_unavailable": "true"},
         )
         if not answer.ok and answer.status != 404:
             raise unavailable("the size of the indices cannot be read", answer)
@@ -263,7 +268,9 @@ class IndexStore(EventStore):
         """Remove every index of the class whose day of reception is before ``day``; from any process."""
         self._check()
         old = [
-            name for name in self._catalogue.all() if name.day < day and name.retention_class == retention_class
+            name
+            for name in self._catalogue.all()
+            if name.day < day and name.retention_class == retention_class
         ]
         self._dirty -= set(old)
         return self._catalogue.drop(old)

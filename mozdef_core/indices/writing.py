@@ -169,12 +169,14 @@ class Writing:
             return [], None
         return self._sort_out(batch, answer.body["items"])
 
-    def _halve(
-        self, batch: list[_Line], answer: Answer
-    ) -> tuple[list[_Line], StoreUnavailableError | None]:
+    def _halve(self, batch: list[_Line], answer: Answer) -> tuple[list[_Line], StoreUnavailableError | None]:
         """Send a batch that a node will not read in halves, down to the event that it is about."""
         if len(batch) == 1:
-            size = f"a request of {len(batch[0].lines):,} bytes is too large" if answer.status == 413 else reason(answer)
+            size = (
+                f"a request of {len(batch[0].lines):,} bytes is too large"
+                if answer.status == 413
+                else reason(answer)
+            )
             return self._refused(batch[0], size), None
         middle = len(batch) // 2
         again: list[_Line] = []

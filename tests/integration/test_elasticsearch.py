@@ -40,11 +40,6 @@ def sweep(url: str) -> None:
     store.close()
 
 
-@pytest.fixture(autouse=True)
-def _swept() -> Iterator[None]:
-    yield
-
-
 class _Contract(EventStoreContract):
     version: int
 

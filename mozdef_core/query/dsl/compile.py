@@ -11,7 +11,15 @@ from mozdef_core.event import isoformat
 from mozdef_core.query import expressions as re2
 from mozdef_core.query import glob
 from mozdef_core.query.addresses import Spans, read_address, spans
-from mozdef_core.query.bounds import TIME_FIELDS, AddressBounds, NumberBounds, TextBounds, TimeBounds, bounds, read_time
+from mozdef_core.query.bounds import (
+    TIME_FIELDS,
+    AddressBounds,
+    NumberBounds,
+    TextBounds,
+    TimeBounds,
+    bounds,
+    read_time,
+)
 from mozdef_core.query.dsl import expressions
 from mozdef_core.query.dsl.clauses import (
     ALWAYS,
@@ -34,10 +42,10 @@ from mozdef_core.query.dsl.clauses import (
 from mozdef_core.query.dsl.document import ANY_LONG
 from mozdef_core.query.dsl.tokens import (
     ADDRESS,
+    BOOLEAN,
     FOLDED,
     NUMBER,
     OBJECT,
-    BOOLEAN,
     SPELT,
     STRING,
     TIME,
@@ -107,7 +115,9 @@ def _(query: Terms) -> Compiled:
         strings = list(dict.fromkeys(fold(text) for text in strings))
     scalars = _scalars(query.field, strings)
     if query.field in TEXT_FIELDS:
-        phrases = either(_phrase(query.field, tokens(text), empty=present(query.field, FOLDED)) for text in strings)
+        phrases = either(
+            _phrase(query.field, tokens(text), empty=present(query.field, FOLDED)) for text in strings
+        )
         return Compiled(scalars, either([phrases, scalars]))
     found = either([_strings(query.field, strings), scalars])
     if query.case_insensitive:
@@ -248,7 +258,9 @@ def present(field: str, *kinds: str) -> Clause:
     :param kinds: with a value of one of these kinds; of any when none is named.
     """
     path = path_term(field)
-    return terms("paths", [path + kind for kind in kinds or (STRING, NUMBER, BOOLEAN, ADDRESS, TIME, FOLDED, OBJECT)])
+    return terms(
+        "paths", [path + kind for kind in kinds or (STRING, NUMBER, BOOLEAN, ADDRESS, TIME, FOLDED, OBJECT)]
+    )
 
 
 @compile.register
@@ -280,7 +292,7 @@ def _like(name: str, start: str, pattern: glob.Pattern) -> Clause:
     text, beginning = glob.literal(pattern), glob.prefix(pattern)
     if text is not None:
         return terms(name, [start + text_term(text)])
-    if beginning is not None or pattern[0].kind == "many" and len(pattern) == 1:
+    if beginning is not None or (pattern[0].kind == "many" and len(pattern) == 1):
         return {"prefix": {name: {"value": start + (beginning or "")}}}
     return {"wildcard": {name: {"value": glob.escape(start) + expressions.from_glob(pattern)}}}
 
@@ -299,7 +311,9 @@ def _any_wildcard(query: Wildcard, pattern: glob.Pattern, folded: glob.Pattern) 
     parts += [_words_like(field, folded) for field in sorted(TEXT_FIELDS)]
     literals = "".join(piece.text for piece in pattern if piece.kind == "literal")
     if not set(literals) - _TIME_CHARACTERS:
-        parts.append(Compiled(NOTHING, EVERYTHING))  # the times may match, and in their usual form have no terms
+        parts.append(
+            Compiled(NOTHING, EVERYTHING)
+        )  # the times may match, and in their usual form have no terms
     return any_of(parts)
 
 

@@ -56,7 +56,19 @@ _LONGEST_KNOWN: Final = 100
 class _Node:
     """A path that has been seen, with the literal keys below it and the beginnings of its terms."""
 
-    __slots__ = ("address", "boolean", "children", "column", "known", "number", "path", "string", "term", "text", "time")
+    __slots__ = (
+        "address",
+        "boolean",
+        "children",
+        "column",
+        "known",
+        "number",
+        "path",
+        "string",
+        "term",
+        "text",
+        "time",
+    )
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -73,7 +85,18 @@ class _Node:
 class _Making:
     """The document of one event while it is made."""
 
-    __slots__ = ("any", "columns", "defaulted", "more", "odd", "paths", "plain_times", "spelt", "summary", "values")
+    __slots__ = (
+        "any",
+        "columns",
+        "defaulted",
+        "more",
+        "odd",
+        "paths",
+        "plain_times",
+        "spelt",
+        "summary",
+        "values",
+    )
 
     def __init__(self, defaulted: frozenset[str]) -> None:
         self.defaulted = defaulted
@@ -114,7 +137,11 @@ class Layout:
         us, received = _time(event, "utctimestamp"), _time(event, "receivedtimestamp")
         made = _Making(frozenset(name for name in event.defaulted if isinstance(name, str)))
         plain = isoformat(us)
-        for field, text in (("utctimestamp", plain), ("timestamp", plain), ("receivedtimestamp", isoformat(received))):
+        for field, text in (
+            ("utctimestamp", plain),
+            ("timestamp", plain),
+            ("receivedtimestamp", isoformat(received)),
+        ):
             if event.body.get(field) == text:
                 made.plain_times.add(field)
             else:
@@ -123,7 +150,12 @@ class Layout:
         _note_doubles(made)
         document: dict[str, Any] = {"us": us, "tie": tie(event.id), "received": received, "id": event.id}
         document.update(made.columns)
-        for name, terms in (("summary", made.summary), ("any", made.any), ("more", made.more), ("odd", made.odd)):
+        for name, terms in (
+            ("summary", made.summary),
+            ("any", made.any),
+            ("more", made.more),
+            ("odd", made.odd),
+        ):
             if terms:
                 document[name] = list(terms)
         document["paths"] = list(made.paths)

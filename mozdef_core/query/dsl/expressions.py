@@ -41,7 +41,7 @@ def translate(expression: str) -> str | None:
     """
     if len(expression) > _LONGEST:
         return None
-    inner = expression[1:] if expression.startswith("^") else expression
+    inner = expression.removeprefix("^")
     if inner.endswith("$") and not inner.endswith("\\$"):
         inner = inner[:-1]
     if inner != expression and "|" in inner:

@@ -1,8 +1,8 @@
 r"""The terms of the index: how a value under a path is written so that it can be found, compared and counted exactly.
 
 A term is the path, one character for what follows, and the value: ``details.username=ines``. The characters that may
-follow a path are escaped in it, so no path's terms begin like those of another, and all terms of one path and kind stand
-together in the order of the index (UTF-8 bytes), which is the order of their values:
+follow a path are escaped in it, so no path's terms begin like those of another, and all terms of one path and kind
+stand together in the order of the index (UTF-8 bytes), which is the order of their values:
 
 ======  ==========================================================================================
 ``=``   a string
