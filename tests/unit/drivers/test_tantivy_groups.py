@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mozdef_core.query import groups
 from mozdef_core.query.model import All, Query, Regexp, Term
 from mozdef_core.testing_contracts import queries
 from mozdef_core.testing_contracts.store_events import BASE_US, DAY_US, LONG, stored_event
+from mozdef_core.testing_contracts.store_groups import FLOCK
 
 OPTIONS = TantivyStore.Options(heap_mb=15)
 
@@ -51,6 +52,13 @@ def received_on(event: Event, day: int) -> Event:
     )
 
 
+def in_flock(body: Mapping[str, Any]) -> Event:
+    return stored_event(BASE_US, **body)
+
+
+flock_fields = st.sampled_from(["details.port", "details.size", "details.flag", "details.sourceipaddress"])
+
+
 def both(store: TantivyStore, batches: list[list[Event]]) -> MemoryStore:
     """Write to the store batch by batch, each a segment, and to one in memory."""
     memory = MemoryStore()
@@ -67,9 +75,19 @@ def both(store: TantivyStore, batches: list[list[Event]]) -> MemoryStore:
 )
 @given(
     batches=st.lists(
-        st.lists(st.builds(received_on, queries.events(), st.integers(0, 2)), max_size=6), max_size=4
+        st.lists(
+            st.builds(
+                received_on, queries.events() | st.sampled_from(FLOCK).map(in_flock), st.integers(0, 2)
+            ),
+            max_size=8,
+        ),
+        max_size=4,
     ),
-    asked=st.lists(st.tuples(queries.queries | st.just(All()), queries.group_fields), min_size=1, max_size=5),
+    asked=st.lists(
+        st.tuples(queries.queries | st.just(All()), queries.group_fields | flock_fields),
+        min_size=1,
+        max_size=5,
+    ),
     steps=st.sets(st.integers(-4, 4), min_size=2),
     between=st.sampled_from([(None, None), (BASE_US, BASE_US + 2), (None, BASE_US), (BASE_US - 1, None)]),
     most=st.sampled_from([2, 65_000]),
