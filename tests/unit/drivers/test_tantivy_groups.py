@@ -199,7 +199,9 @@ def test_one_event_may_hold_more_values_than_the_engine_counts(
     assert store.groups("details.n") == {**{str(n): 1 for n in range(9)}, "3": 2, "true": 1, "x": 1}
 
 
-@pytest.mark.parametrize("steps", [[0, 10, 20, 30], [0, 10, 25, 30], [-(2**55), 0, 20], [5, 2**54, 2**55]])
+@pytest.mark.parametrize(
+    "steps", [[0, 10, 20, 30], [-3, 7, 17, 27], [0, 10, 25, 30], [-(2**55), 0, 20], [5, 2**54, 2**55]]
+)
 def test_times_are_counted_to_the_microsecond(store: TantivyStore, steps: list[int]) -> None:
     events = [
         stored_event(BASE_US + us, received_us=BASE_US)
