@@ -24,7 +24,7 @@ Verify = Callable[[str, str], str | None]
 
 _REFUSALS: Final = {
     401: ("unauthorized", "the token is unknown, expired or revoked"),
-    403: ("forbidden", f"the token is not for {SCOPE}; make one with 'mozdef tokens create'"),
+    403: ("forbidden", "the token is not for {scope}; 'mozdef tokens create --scope {scope}' makes one"),
 }
 
 
@@ -37,7 +37,7 @@ class Access:
     def __init__(self, settings: WebSettings, verify: Verify) -> None:
         self._settings = settings
         self._verify = verify
-        self._known: dict[bytes, tuple[float, str | int]] = {}
+        self._known: dict[tuple[str, bytes], tuple[float, str | int]] = {}
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self._lock = threading.Lock()
 
@@ -52,7 +52,7 @@ class Access:
         :raises RefusalError: 401 without or with an unknown token, 403 when the token may not write events.
         """
         secret = token_of(environ.get("HTTP_AUTHORIZATION", ""))
-        found = 401 if secret is None else self._look_up(secret)
+        found = 401 if secret is None else self._look_up(secret, SCOPE)
         if isinstance(found, str):
             return found
         verified = self._settings.client_certificates
@@ -60,16 +60,22 @@ class Access:
             if environ.get("HTTP_ORIGIN"):
                 raise RefusalError(403, "forbidden", "a request from a web page needs a token")
             return VERIFIED if verified else None
-        if secret is None:
-            reason = (
-                "a token is required as 'Authorization: Bearer <token>'; 'mozdef tokens create' makes one"
-            )
-            raise RefusalError(401, "unauthorized", reason)
-        raise RefusalError(found, *_REFUSALS[found])
+        raise _refusal(secret, found, SCOPE)
 
-    def _look_up(self, secret: str) -> str | int:
+    def require(self, environ: Mapping[str, Any], scope: str) -> str:
+        """Return the label of the request's token, without which nobody gets through, not even on loopback.
+
+        :raises RefusalError: 401 without or with an unknown token, 403 when the token has not the scope.
+        """
+        secret = token_of(environ.get("HTTP_AUTHORIZATION", ""))
+        found = 401 if secret is None else self._look_up(secret, scope)
+        if isinstance(found, int):
+            raise _refusal(secret, found, scope)
+        return found
+
+    def _look_up(self, secret: str, scope: str) -> str | int:
         """Return the label of a token, or the status that it is refused with."""
-        key = hashlib.blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        key = scope, hashlib.blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         now_s = time.monotonic()
         with self._lock:
             known = self._known.get(key)
@@ -77,7 +83,7 @@ class Access:
             return known[1]
         found: str | int
         try:
-            found = self._verify(secret, SCOPE) or 401
+            found = self._verify(secret, scope) or 401
         except PermissionError:
             found = 403
         with self._lock:
@@ -128,6 +134,16 @@ class Access:
         """Forget whoever has sent nothing for longest: half of them all."""
         by_age = sorted(self._buckets.items(), key=lambda pair: pair[1][1])
         self._buckets = dict(by_age[len(by_age) // 2 :])
+
+
+def _refusal(secret: str | None, status: int, scope: str) -> RefusalError:
+    """Return how a request is refused that has no token, or none that may do this."""
+    if secret is None:
+        option = "" if scope == SCOPE else f" --scope {scope}"
+        reason = f"a token is required as 'Authorization: Bearer <token>'; 'mozdef tokens create{option}' makes one"
+        return RefusalError(401, "unauthorized", reason)
+    code, reason = _REFUSALS[status]
+    return RefusalError(status, code, reason.format(scope=scope))
 
 
 def token_of(header: str) -> str | None:

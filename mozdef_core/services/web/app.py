@@ -11,7 +11,9 @@ import bottle
 import orjson
 
 from mozdef_core.services.web.answers import JSON, PRODUCT, Answer, anonymous
+from mozdef_core.services.web.api import PREFIX, ROUTES, Api, refused
 from mozdef_core.services.web.ingest import Entrance, Ingest
+from mozdef_core.services.web.policy import RefusalError
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +31,24 @@ class JsonErrors(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
     def default_error_handler(self, error: Any) -> str:
         """Return the body of an error's answer; what went wrong inside is logged, not shown."""
         bottle.response.content_type = JSON
+        bottle.response.set_header("X-Content-Type-Options", "nosniff")
         codes = {
             404: ("not-found", "there is nothing at this address"),
             405: ("method-not-allowed", "use POST or PUT"),
+            400: ("invalid-address", "the address is not UTF-8"),
         }
         code, reason = codes.get(error.status_code, ("error", "the request could not be handled"))
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and error.headers.get("Allow"):
             reason = f"use {error.headers['Allow'].replace(',', ' or ')}"
         if error.exception is not None:
             log.error("a request failed", exc_info=error.exception)
+        if bottle.request.environ.get("PATH_INFO", "").startswith(PREFIX):
+            return refused(RefusalError(error.status_code, code, reason)).body.decode()
         return orjson.dumps({"errors": [{"code": code, "reason": reason}]}).decode()
 
 
-def build_app(ingest: Ingest) -> bottle.Bottle:
-    """Return the WSGI application of the entrances."""
+def build_app(ingest: Ingest, api: Api | None = None) -> bottle.Bottle:
+    """Return the WSGI application of the entrances, and of the API if there is one."""
     app = JsonErrors()
 
     def entrance(make: Callable[..., Entrance]) -> Callable[..., Any]:
@@ -66,7 +72,19 @@ def build_app(ingest: Ingest) -> bottle.Bottle:
     )
     app.route("/", ["GET", "HEAD"], lambda: _send(_about()))
     app.route(["/_cat/health", "/_cluster/health"], ["GET", "HEAD"], lambda: _send(_health(ingest)))
+    if api is not None:
+        _add(app, api)
     return app
+
+
+def _add(app: bottle.Bottle, api: Api) -> None:
+    """Add the API's addresses."""
+
+    def asking(operation: str) -> Callable[..., Any]:
+        return lambda **names: _send(api.answer(bottle.request.environ, operation, names))
+
+    for operation, route in ROUTES.items():
+        app.route(route.path, list(route.methods), asking(operation))
 
 
 def _send(answer: Answer) -> Any:

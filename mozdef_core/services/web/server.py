@@ -6,6 +6,8 @@ import errno
 import logging
 import resource
 import socket
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _OPEN_FILES = 16_384
+_LOOK_S = 0.02
 
 
 def run(config: Config, ready: Callable[[], None]) -> None:
@@ -75,7 +78,7 @@ def run(config: Config, ready: Callable[[], None]) -> None:
         respawn_failed_workers=True,
         **tls,
     )
-    granian.on_startup(ready)
+    granian.on_startup(partial(_when_listening, config, ready))
     granian.serve(target_loader=partial(_load, config), wrap_loader=False)
 
 
@@ -96,6 +99,23 @@ def _check_address(config: Config) -> None:
         raise ConfigError([reason]) from None
 
 
+def _when_listening(config: Config, ready: Callable[[], None]) -> None:
+    """Say that the server is ready as soon as it takes connections, which Granian itself does not tell."""
+    family, kind, _, _, address = socket.getaddrinfo(
+        config.web.host, config.web.port, type=socket.SOCK_STREAM
+    )[0]
+
+    def look() -> None:
+        while True:
+            with socket.socket(family, kind) as probe:
+                if probe.connect_ex(address) == 0:
+                    break
+            time.sleep(_LOOK_S)
+        ready()
+
+    threading.Thread(target=look, name="ready", daemon=True).start()
+
+
 def _most_connections(threads: int) -> int:
     """Return how many connections a process holds at a time, after raising its limit of open files.
 
@@ -112,6 +132,9 @@ def _most_connections(threads: int) -> int:
 
 def _load(config: Config, *_: Any) -> Any:
     """Make the application, in the process that serves it: its connections must not be shared."""
+    from mozdef_core.services.web.access import Access
+    from mozdef_core.services.web.api import Api
+    from mozdef_core.services.web.api_store import LazyStore
     from mozdef_core.services.web.app import build_app
     from mozdef_core.services.web.ingest import Ingest
     from mozdef_core.services.web.readiness import Readiness
@@ -124,7 +147,9 @@ def _load(config: Config, *_: Any) -> Any:
     readiness = Readiness(book, needs_tokens=settings.needs_tokens, load=bodies.snapshot)
     ingest = Ingest(compose.open_queue(config), settings, partial(_verify, book), readiness)
     Heartbeat(book, "web", lambda: {"requests": ingest.counts.snapshot()}).__enter__()
-    return Reception(build_app(ingest), bodies, config.web.threads)
+    store = LazyStore(partial(compose.open_store, config, "reader"))
+    api = Api(Access(settings, partial(_verify, book)), store, config.web.searches)
+    return Reception(build_app(ingest, api), bodies, config.web.threads + config.web.searches)
 
 
 def _verify(book: SqlBook, secret: str, scope: str) -> str | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import resource
 import socket
+import threading
 
 import pytest
 
@@ -31,6 +32,16 @@ def test_a_port_in_use_is_said_in_one_clear_sentence():
 def test_an_address_of_another_machine_is_refused_too():
     with pytest.raises(ConfigError, match=r"web\.listen: cannot listen on 192\.0\.2\.1:80"):
         server.run(config(listen="192.0.2.1:80"), lambda: None)
+
+
+def test_the_server_is_ready_when_it_takes_connections_and_not_before():
+    said = threading.Event()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server._when_listening(config(listen=f"127.0.0.1:{listener.getsockname()[1]}"), said.set)
+        assert not said.wait(0.2)
+        listener.listen()
+        assert said.wait(10)
 
 
 def test_many_more_connections_are_held_than_there_are_threads(monkeypatch):
