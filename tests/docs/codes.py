@@ -31,13 +31,16 @@ REQUESTS: Final = {
     "not-found": "404: there is nothing at this address.",
     "method-not-allowed": "405: the header `Allow` names the methods.",
     "invalid-length": "400: `Content-Length` is not a number.",
-    "incomplete-body": "400: the body ended before its `Content-Length`.",
+    "incomplete-body": "400: the body ended before its `Content-Length` or its last chunk, or has trailers.",
+    "slow-body": "408: the body did not arrive within `web.body_timeout` and what it has bought of more time.",
     "invalid-encoding": "400: the body cannot be decompressed, or is cut short.",
     "too-large": "413: the body is larger than `web.max_body_bytes` before or after decompression, or has more than "
     "`web.max_items` items.",
     "unsupported-encoding": "415: `Content-Encoding` is none of gzip, deflate and zstd.",
     "rate-limited": f"429: the token has sent more than {_WEB.rate_per_s:,} events a second, with bursts up to "
-    f"{_WEB.rate_per_s * _WEB.burst_s:,}, to one server process.",
+    f"{_WEB.rate_per_s * _WEB.burst_s:,}, to one server process, or the token or address more than the entrance's "
+    "`rate_limit` and `rate_burst`.",
+    "busy": "503: request bodies take more than `web.body_memory_bytes`; this one had been on its way for longest.",
     "queue-full": "429: as much waits as may wait, or the disk has less than `queue.sqlite.min_free_bytes` left.",
     "queue-unavailable": "503: the queue cannot be written; the reason says why.",
     "unavailable": "503: tokens cannot be checked, since the casework database is away.",
