@@ -143,6 +143,13 @@ class WebSettings(Settings):
     listen: Address = Field(default="127.0.0.1:8080", description="host:port to listen on")
     workers: int = Field(default=1, ge=1, le=64, description="server processes")
     threads: int = Field(default=32, ge=1, le=1024, description="threads of each server process")
+    searches: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="questions to the event store that each server process works on at a time, in threads of their "
+        "own; more are answered 503",
+    )
     tls_certificate: Path | None = Field(
         default=None, description="PEM file of the certificate chain; with tls_key"
     )
