@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from mozdef_core.errors import QueryError, QueryTimeoutError
@@ -203,7 +204,7 @@ def histogram(requests: Requests, clock: Clock, query: Query, edges: Sequence[in
     if len(edges) < 2:
         return []
     counted = _Counted(query, (edges[0], edges[-1]))
-    spans = list(zip(edges, edges[1:], strict=False))
+    spans = list(pairwise(edges))
     counts: list[int] = []
     for start in range(0, len(spans), _EDGES_AT_ONCE):
         filters = [between("us", *span) for span in spans[start : start + _EDGES_AT_ONCE]]

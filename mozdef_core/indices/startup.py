@@ -31,9 +31,7 @@ def find_version(engine: Engine) -> str:
     version = _version(answer)
     if version is None:
         raise ConfigError(
-            [
-                f"what answers is no {engine.dialect.name}: it does not tell the version of its node ({answer.body!r:.200})"
-            ]
+            [f"what answers is no {engine.dialect.name}: it tells no version ({answer.body!r:.200})"]
         )
     found = _MAJOR.match(version)
     if found is None or int(found[1]) not in engine.dialect.versions:

@@ -113,14 +113,18 @@ class _Forward(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         bulk = self.path.startswith("/_bulk")
         if bulk and self.server.refuse:
-            self._answer(self.server.refuse.pop(0), b'{"error":{"type":"es_rejected_execution_exception"}}', {})
+            self._answer(
+                self.server.refuse.pop(0), b'{"error":{"type":"es_rejected_execution_exception"}}', {}
+            )
             return
         if bulk and self.server.partly:
             self.server.partly -= 1
             lines = body.splitlines(keepends=True)
             body = b"".join(lines[: len(lines) // 4 * 2])
         headers = {name: self.headers[name] for name in ("Content-Type", "Accept") if name in self.headers}
-        request = urllib.request.Request(self.server.target + self.path, body or None, headers, method=self.command)
+        request = urllib.request.Request(
+            self.server.target + self.path, body or None, headers, method=self.command
+        )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 status, found, sent = answer.status, answer.read(), answer.headers
@@ -194,7 +198,9 @@ def test_what_a_blocked_index_does_not_take_is_not_refused_for_good(url: str, tm
     engine = store._engine
     (index,) = engine.perform("GET", f"/{options(url, tmp_path).prefix}_events_*/_alias").body
     for blocked in (True, None):
-        engine.perform("PUT", f"/{index}/_settings", body=json_body({"index.blocks.read_only_allow_delete": blocked}))
+        engine.perform(
+            "PUT", f"/{index}/_settings", body=json_body({"index.blocks.read_only_allow_delete": blocked})
+        )
         if blocked:
             with pytest.raises(StoreUnavailableError, match="disk is full"):
                 store.write([second])
@@ -206,7 +212,11 @@ def test_what_a_blocked_index_does_not_take_is_not_refused_for_good(url: str, tm
 def test_an_index_that_another_template_made_is_not_written_to(url: str, tmp_path: Path) -> None:
     prefix = options(url, tmp_path).prefix
     store = ElasticsearchStore(options(url, tmp_path, write_patience_s=0), tmp_path, "writer")
-    body = {"index_patterns": [f"{prefix}_events_*"], "priority": 900, "template": {"mappings": {"dynamic": True}}}
+    body = {
+        "index_patterns": [f"{prefix}_events_*"],
+        "priority": 900,
+        "template": {"mappings": {"dynamic": True}},
+    }
     assert store._engine.perform("PUT", f"/_index_template/{prefix}-other", body=json_body(body)).ok
     with pytest.raises(StoreUnavailableError, match="another index template with a higher priority"):
         store.write(events(1))
@@ -217,11 +227,20 @@ def test_no_name_and_no_type_is_refused(url: str, tmp_path: Path) -> None:
     store = ElasticsearchStore(options(url, tmp_path), tmp_path, "writer")
     values: list[Any] = [1, "one", True, {"one": 1}, [1, {"one": [2]}], None, 1.5, "2026-01-01", "10.1.1.1"]
     odd = [stored_event(BASE_US + step, details={"same": value}) for step, value in enumerate(values)]
-    wide = [stored_event(BASE_US, details={f"{event}-{name}": name for name in range(500)}) for event in range(10)]
+    wide = [
+        stored_event(BASE_US, details={f"{event}-{name}": name for name in range(500)}) for event in range(10)
+    ]
     assert not store.write([*odd, *wide])
     assert store.count(All()) == len(odd) + len(wide)
     assert store.count(Term("details.7-499", 499)) == 1
-    assert store.groups("details.same") == {"1": 2, "one": 1, "true": 1, "1.5": 1, "2026-01-01": 1, "10.1.1.1": 1}
+    assert store.groups("details.same") == {
+        "1": 2,
+        "one": 1,
+        "true": 1,
+        "1.5": 1,
+        "2026-01-01": 1,
+        "10.1.1.1": 1,
+    }
     store.close()
 
 
@@ -231,7 +250,9 @@ def test_pages_go_on_after_their_point_in_time_has_gone(url: str, tmp_path: Path
     store.write(batch)
     found = store.between_ids("0", "Z")
     ids = [next(found).id for _ in range(1000)]
-    assert store._engine.perform("DELETE", "/_pit", body=json_body({"id": found.gi_frame.f_locals["snapshot"]})).ok
+    assert store._engine.perform(
+        "DELETE", "/_pit", body=json_body({"id": found.gi_frame.f_locals["snapshot"]})
+    ).ok
     ids += [event.id for event in found]
     assert ids == sorted(event.id for event in batch)
     store.close()

@@ -280,7 +280,7 @@ def _put_words(made: _Making, node: _Node, text: str) -> None:
 
 
 def _note_doubles(made: _Making) -> None:
-    """Mark fields in which one group or number has two terms, as it has in ``[443, "443"]``: they are counted by eye."""
+    """Mark fields in which one group or number has two terms, as in ``[443, "443"]``: they are looked at in memory."""
     many = len(made.values) + len(made.spelt) > _MANY
     known = {name: set(terms) for name, terms in made.columns.items()} if many else made.columns
     for node, group in made.values:

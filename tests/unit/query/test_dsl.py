@@ -75,7 +75,10 @@ def test_no_two_strings_share_a_term(one: str, other: str) -> None:
 
 def terms_of(document: dict[str, Any]) -> list[str]:
     return [
-        term for name, value in document.items() if name != "event" and isinstance(value, list) for term in value
+        term
+        for name, value in document.items()
+        if name != "event" and isinstance(value, list)
+        for term in value
     ]
 
 
@@ -87,7 +90,9 @@ def test_every_field_of_a_document_is_in_the_mapping(event: Event) -> None:
     assert all(isinstance(term, str) for term in terms_of(document))
 
 
-@pytest.mark.parametrize("details", [{"k" * 70_000: "\U0001f600" * 70_000}, {"k=" * 500: "x" * LONGEST}, {"s": LONG}])
+@pytest.mark.parametrize(
+    "details", [{"k" * 70_000: "\U0001f600" * 70_000}, {"k=" * 500: "x" * LONGEST}, {"s": LONG}]
+)
 def test_no_term_is_longer_than_an_engine_takes(details: dict[str, str]) -> None:
     for event in (stored_event(details=details), stored_event(summary=" ".join(["w" * 5_000, *details]))):
         for term in terms_of(Layout().document(event)):
