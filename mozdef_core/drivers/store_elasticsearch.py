@@ -1,4 +1,4 @@
-"""The event store on Elasticsearch 8 and 9. The only user of the elasticsearch package, which it imports when opened."""
+"""The event store on Elasticsearch 8 and 9: the only user of the elasticsearch package, which it imports late."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ class _Forward(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _forward
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _forward  # noqa: N815  # as http.server wants it
 
     def log_message(self, *_: object) -> None:
         pass
