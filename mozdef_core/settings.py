@@ -282,7 +282,8 @@ class QuotaSettings(Settings):
     max_bytes: Size | None = Field(
         default=None,
         gt=0,
-        description="how much room stored events may take; beyond it the oldest days go before their time",
+        description="a size: how much room stored events may take; beyond it the oldest days go before their time; "
+        "no class can be called so",
     )
 
 

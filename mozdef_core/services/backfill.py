@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -42,14 +43,13 @@ def read_event(raw: bytes, at_us: int | None = None) -> Event:
     event_id, body = _opened(document)
     if not isinstance(event_id, str) or not _ID.fullmatch(event_id):
         raise _wrong("id", "the 26 characters of an event's id, and -1, -2, ... for parts of it", event_id)
-    moments = {name: _moment(name, body.get(name)) for name in _TIMES}
-    received_us = moments["receivedtimestamp"]
+    (_, event_time), (received_us, received) = (_moment(name, body.get(name)) for name in _TIMES)
     if not 0 <= received_us <= (now_us() if at_us is None else at_us) + MOST_AHEAD_US:
         raise _wrong("receivedtimestamp", "a time between 1970 and now", body["receivedtimestamp"])
-    texts = {name: isoformat(us) for name, us in moments.items()}
-    body = {**body, **texts, "timestamp": texts["utctimestamp"], "mozdef": _book(body.get("mozdef", {}))}
+    times = {"timestamp": event_time, "utctimestamp": event_time, "receivedtimestamp": received}
+    body = {**body, **times, "mozdef": _book(body.get("mozdef", {}))}
     try:
-        return limit(conform(Event(event_id, body), body.keys() - {"timestamp", "utctimestamp"}))
+        return limit(conform(Event(event_id, body), body.keys() - times.keys()))
     except ValueError as error:
         raise InvalidItemError("not-an-event", str(error)) from None
 
@@ -64,16 +64,24 @@ def _opened(document: dict[str, Any]) -> tuple[object, dict[str, Any]]:
     return document.get("id"), {name: value for name, value in document.items() if name != "id"}
 
 
-def _moment(name: str, value: object) -> int:
+def _moment(name: str, value: object) -> tuple[int, str]:
+    """Return a time in microseconds since 1970, and in the stored form."""
+    found = _read_time(value) if isinstance(value, str) else None
+    if found is None:
+        raise _wrong(name, "an ISO 8601 time with offset", value)
+    return found
+
+
+@lru_cache(maxsize=4_096)  # the events of a request share their time of reception
+def _read_time(text: str) -> tuple[int, str] | None:
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if moment is not None and moment.tzinfo is not None:
-            us = microseconds(moment)
-            isoformat(us)
-            return us
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            return None
+        us = microseconds(moment)
+        return us, isoformat(us)
     except (ValueError, OverflowError):
-        pass
-    raise _wrong(name, "an ISO 8601 time with offset", value)
+        return None
 
 
 def _book(book: object) -> dict[str, Any]:
@@ -84,7 +92,9 @@ def _book(book: object) -> dict[str, Any]:
         if not isinstance(book.get(name, []), list):
             raise _wrong(f"mozdef.{name}", "a list", book[name])
     retention_class = book.get("retention", "default")
-    if not isinstance(retention_class, str) or len(quote(retention_class, safe="")) > _LONGEST_CLASS:
+    if not isinstance(retention_class, str) or (
+        retention_class != "default" and len(quote(retention_class, safe="")) > _LONGEST_CLASS
+    ):
         raise _wrong("mozdef.retention", "the name of a retention class", retention_class)
     return {**{name: [] for name in _LISTS}, **book, "replayed": True}
 

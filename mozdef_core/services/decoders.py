@@ -8,6 +8,7 @@ from typing import Any, Final
 from mozdef_core.normalise import cef, parse_json
 from mozdef_core.pipeline import Decoder
 from mozdef_core.ports import Input
+from mozdef_core.services import backfill
 
 CORE: Final[Mapping[str, Decoder]] = {"json": parse_json, "cef": cef.decode}
 """What every worker can read."""
@@ -39,5 +40,5 @@ def reserved_names(inputs: Mapping[str, Input[Any]]) -> list[str]:
     return [
         f"input.{name}: {name!r} is the name of a decoder of the core; call this input something else"
         for name, source in inputs.items()
-        if name in CORE and source.decoder not in CORE
+        if name in (*CORE, backfill.DECODER) and source.decoder not in CORE
     ]

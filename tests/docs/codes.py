@@ -17,6 +17,7 @@ ITEMS: Final = {
     "invalid-number": "`NaN`, `Infinity`, or a number that JSON cannot hold.",
     "invalid-cef": "Not a CEF or LEEF line.",
     "not-an-object": "JSON, but no object.",
+    "not-an-event": "Imported, but not what `mozdef export` writes; the reason names the field.",
     "too-deep": f"Nested deeper than {Limits().depth} levels.",
     "too-large": "An item of more than 1 MiB. Its first MiB is kept.",
     "missing-document": "The last action of a bulk request has no document.",

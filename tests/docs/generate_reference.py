@@ -32,6 +32,7 @@ from mozdef_core.settings import (
     Entrance,
     HealthSettings,
     LetterSettings,
+    QuotaSettings,
     RetentionSettings,
     WebSettings,
 )
@@ -106,6 +107,7 @@ def settings() -> Iterator[str]:
             )
         ],
     )
+    yield fields(QuotaSettings)
     yield "### `[retention.dead_letters]`"
     yield sentence(LetterSettings)
     yield fields(LetterSettings)

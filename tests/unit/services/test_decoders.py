@@ -74,4 +74,6 @@ def test_no_input_can_replace_a_decoder_of_the_core() -> None:
     assert decoders(inputs_of(json="j:"))["json"] is CORE["json"]
     (problem,) = reserved_names(inputs_of(json="j:", office=""))
     assert problem.startswith("input.json: 'json' is the name of a decoder of the core")
+    (problem,) = reserved_names(inputs_of(event="e:"))  # or what it receives would be taken for an import
+    assert problem.startswith("input.event: 'event' is the name of a decoder of the core")
     assert reserved_names({"json": Objects(LinesOptions())}) == []
