@@ -140,7 +140,9 @@ def _terms(
 ) -> Iterator[tuple[str, int]]:
     """Yield the terms of some kinds under a path, without the path, each with the number of events that have it."""
     path, name = path_term(field), column(field)
-    include = f"{expressions.literal(path)}[{''.join(kinds)}].*"
+    # ".{0,}" and not ".*": OpenSearch 2.19 takes the latter for a list of beginnings, and fails with an
+    # IndexOutOfBoundsException where one of them lies behind the last term of a segment
+    include = f"{expressions.literal(path)}[{''.join(kinds)}].{{0,}}"
     found = _few(requests, clock, query, name, include)
     if found is not None:
         yield from ((term[len(path) :], number) for term, number in found)

@@ -58,6 +58,8 @@ class OpenSearchEngine:
         )
         for name in ("ca_certs", "client_cert", "client_key"):
             path = getattr(options, name)
+            if path is not None and not path.is_file():
+                raise ConfigError([f"store.opensearch.{name}: expected a file, {str(path)!r} is none"])
             if path is not None:
                 arguments[name] = str(path)
         if options.username is not None and options.password is not None:
