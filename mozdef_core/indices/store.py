@@ -1,4 +1,18 @@
-"""The event store over an engine: one index per UTC day of reception and retention class, in one cluster."""
+"""The event store over an engine: one index per UTC day of reception and retention class, in one cluster.
+
+What the layout (query/dsl) costs was measured with events of 950 bytes on nodes with one shard, of which four and other
+work shared two cores, so that times compare only with each other:
+
+- Columns: 50,000 events, merged, took 28.7, 29.8 and 36.1 MB in Elasticsearch 8.19 with 16, 64 and 256 columns. With 64
+  a column holds the terms of few paths, and grouping costs as little as with 256.
+- Groups of 200, 1,000, 35,000 and 50,000 values of 50,000 events, in ms, on 64 columns: by a terms aggregation with an
+  expression 716, 756, 761, 1,865 and by a composite one in pages of 10,000 642, 198, 2,966, 3,632 (8.19); 136, 181,
+  1,767, 1,812 and 164, 173, 1,933, 2,007 (9.5). So terms first, and composite for what does not fit in one answer.
+- Writing: 930 to 960 events/s, where a mapping by the events' own names (keywords, no ranges over mixed types, no
+  matching without case) took 2,300 to 3,800; 877 bytes an event against 270 just after writing. With 400 further names,
+  that mapping spent 85 s on the first 2,000 events and refused some; with MozDef's it makes no difference.
+- A document costs 250 us of Python, where the embedded store's costs 70.
+"""
 
 from __future__ import annotations
 
