@@ -21,7 +21,8 @@ _DISTINCT: Final = 100
 class Limits:
     """When a call is slow and when a plugin is suspended; times in seconds.
 
-    :param calls: limit of one call by hook; the result of a call that took longer is discarded.
+    :param calls: limit of one call by hook; the result of a call that took longer is discarded. After a first slow
+        ``on_event`` or ``enrich`` the call is made once more, since it may have been the machine that was busy.
     :param failures: so many failures in a row suspend a plugin.
     :param suspend_s: the first suspension; each further one is twice as long, up to ``suspend_max_s``.
     :param budget_window_s: span over which the time of a plugin's ``on_event`` and ``enrich`` is added up.
@@ -67,6 +68,7 @@ class Record:
         "name",
         "on_probation",
         "reason",
+        "repeating",
         "resumed_ns",
         "slow",
         "suspended_until_ns",
@@ -90,7 +92,7 @@ class Record:
         self.suspensions = 0
         self.suspended_until_ns = 0
         self.resumed_ns = 0
-        self.on_probation = False
+        self.on_probation = self.repeating = False
         self.reason = ""
 
 

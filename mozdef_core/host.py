@@ -148,6 +148,8 @@ class Host:
         if error is not None:
             return self._failed(binding, hook, error)
         if took_ns > binding.limit_ns:
+            if binding.budgeted and not record.consecutive and not record.repeating:
+                return self._once_more(plugin, hook, record, arguments)
             return self._slow(binding, hook, took_ns)
         if record.consecutive or record.on_probation:
             health.recovered(record)
@@ -172,6 +174,19 @@ class Host:
                 "plugin %s: %s raised %s", binding.plugin.name, hook, type(error).__name__, exc_info=error
             )
         return Outcome(None, ("plugin-error", text), error)
+
+    def _once_more(self, plugin: Plugin, hook: str, record: Record, arguments: Mapping[str, Any]) -> Outcome:
+        """Call again after a first slow call: on a busy machine a plugin may be slow that did nothing wrong.
+
+        ``on_event`` and ``enrich`` keep nothing between events, so a second call does no harm. One that stays slow
+        gains nothing by it: while its failures last it is not called twice.
+        """
+        record.slow += 1
+        record.repeating = True
+        try:
+            return self.call(plugin, hook, **arguments)
+        finally:
+            record.repeating = False
 
     def _slow(self, binding: _Binding, hook: str, took_ns: int) -> Outcome:
         binding.record.slow += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 Decoder = Callable[[bytes], object]
 
 _RESERVED: Final = frozenset({"receivedtimestamp", "mozdefhostname", "mozdef"})
-_SETTABLE: Final = frozenset({"mozdef.retention"})
+_RETENTION: Final = "mozdef.retention"
+_SETTABLE: Final = frozenset({_RETENTION})
+_CLASS: Final = re.compile(r"[\w-]{1,64}", re.ASCII)  # stores name files and indices by it
 _TOGETHER: Final = 250
 """So many items are decoded, then normalised, then mapped and enriched, then limited."""
 _DEEPEST: Final = 100
@@ -215,6 +218,8 @@ def _objection(change: Change) -> str | None:
     for path, value in change.set.items():
         if value.__class__ is not str and not _is_json(value):
             return f"{path} was given a {type(value).__name__} that JSON cannot hold"
+        if path == _RETENTION and not (isinstance(value, str) and _CLASS.fullmatch(value)):
+            return f"{path}: expected 1 to 64 of A-Z, a-z, 0-9, '_' and '-', got {value!r:.100}"
     return None
 
 

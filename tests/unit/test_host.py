@@ -283,7 +283,52 @@ def test_a_slow_answer_is_discarded():
     outcome = mapped(slowly, health)
     assert outcome.value is None
     assert outcome.problem == ("plugin-timeout", "on_event took 200 ms, the limit is 100 ms")
-    assert health.snapshot()["p"]["slow"] == 1
+    assert health.snapshot()["p"]["slow"] == 2
+
+
+def test_a_call_that_was_slow_for_once_is_made_again_and_its_answer_counts():
+    clock = Clock()
+    delays_s = [0.2, 0.001]
+
+    def slow_for_once():
+        clock.pass_s(delays_s.pop(0))
+        return Change({"a": 1})
+
+    health = Health(clock=clock)
+    outcome = mapped(slow_for_once, health)
+    assert outcome.value == Change({"a": 1})
+    assert outcome.problem is None
+    shown = health.snapshot()["p"]
+    assert (shown["slow"], shown["calls"], shown["errors"]) == (1, 2, 0)
+
+
+def test_a_plugin_that_stays_slow_is_called_twice_for_its_first_event_only():
+    clock, calls = Clock(), []
+
+    class Slow:
+        @hookimpl
+        def on_event(self, event):
+            calls.append(event.id)
+            clock.pass_s(0.2)
+
+    host, plugin = one(Slow(), Health(clock=clock))
+    for _ in range(3):
+        assert host.call(plugin, "on_event", event=EVENT).problem[0] == "plugin-timeout"
+    assert len(calls) == 4
+
+
+def test_an_action_that_was_slow_is_not_done_twice():
+    clock, calls = Clock(), []
+
+    class Slow:
+        @hookimpl
+        def alert_action(self, alert, occasion):
+            calls.append(occasion)
+            clock.pass_s(60)
+
+    host, plugin = one(Slow(), Health(clock=clock))
+    assert host.call(plugin, "alert_action", alert=ALERT, occasion=Occasion.RAISED).problem is not None
+    assert len(calls) == 1
 
 
 def test_each_hook_has_its_own_limit():

@@ -456,6 +456,13 @@ def test_a_plugin_that_fails_too_often_is_suspended_and_passed_over(kind: type[A
 def test_the_retention_class_is_the_one_thing_of_the_system_that_a_plugin_may_set() -> None:
     event = Line(Mapper(set_("mozdef.retention", "short"))).event()
     assert book(event)["retention"] == "short"
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a b", "x" * 65, "é", 3, None, ["short"]])
+def test_a_retention_class_that_no_file_can_be_named_for_is_refused(name: object) -> None:
+    event = Line(Mapper(set_("mozdef.retention", name))).event()
+    assert "retention" not in book(event)
+    assert [problem["code"] for problem in book(event)["problems"]] == ["plugin-error"]
     assert book(event)["plugins"] == ["p0"]
 
 
