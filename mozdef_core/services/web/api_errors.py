@@ -93,7 +93,11 @@ def invalid(error: ValidationError, model: type[BaseModel], noun: str) -> ApiErr
     :param noun: what a name in it is called.
     """
     found = error.errors(include_url=False)[0]
-    kind, place = found["type"], ".".join(str(part) for part in found["loc"])
+    kind = found["type"]
+    if kind in ("int_type", "float_type") and found["loc"][-1] in ("int", "float"):  # a branch of Number
+        found["loc"], kind = found["loc"][:-1], "float_type"
+        found["type"] = kind
+    place = ".".join(str(part) for part in found["loc"])
     if kind == "extra_forbidden":
         known = option_names(_innermost(model, found["loc"][:-1]))
         reason = f"unknown {noun} {_short(found['loc'][-1])}{suggestion(str(found['loc'][-1]), known)}"

@@ -35,7 +35,6 @@ class JsonErrors(bottle.Bottle):  # type: ignore[misc]  # bottle has no types
         codes = {
             404: ("not-found", "there is nothing at this address"),
             405: ("method-not-allowed", "use POST or PUT"),
-            400: ("invalid-address", "the address is not UTF-8"),
         }
         code, reason = codes.get(error.status_code, ("error", "the request could not be handled"))
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and error.headers.get("Allow"):
