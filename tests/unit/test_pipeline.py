@@ -462,7 +462,7 @@ def test_the_retention_class_is_the_one_thing_of_the_system_that_a_plugin_may_se
 def test_a_retention_class_that_no_file_can_be_named_for_is_refused(name: object) -> None:
     event = Line(Mapper(set_("mozdef.retention", name))).event()
     assert "retention" not in book(event)
-    assert [problem["code"] for problem in book(event)["problems"]] == ["plugin-error"]
+    assert "plugin-error" in [problem["code"] for problem in book(event)["problems"]]
     assert book(event)["plugins"] == ["p0"]
 
 
