@@ -1,9 +1,9 @@
-"""How fast events are found: ``python -m tests.bench.bench_search [events] [--server elasticsearch=URL] [--growth]``.
+"""How fast events are found: ``python -m tests.bench.bench_search [events] [--server elasticsearch=URL]``.
 
 Writes the events of tests/bench/corpus.py to a fresh embedded store, and to servers if any are named, and asks each
 store the same questions in turn, each time with other values. Prints median and 95th percentile in milliseconds, and
 beside each server's median how many times that of the embedded store it is. Answers are compared: a figure only
-stands where all stores said the same.
+stands where all stores said the same. With ``--keep DIR`` what was written stays, and is not written again.
 """
 
 from __future__ import annotations
@@ -109,13 +109,14 @@ QUESTIONS = (
 
 
 def write(stores: dict[str, EventStore], count: int) -> tuple[list[Event], dict[str, list[float]]]:
-    """Write the corpus to every store; return a sample of it, and the seconds of each batch."""
+    """Write the corpus to every store that has it not yet; return a sample of it, and the seconds of each batch."""
     chance = random.Random(2)
     samples: list[Event] = []
-    took: dict[str, list[float]] = {name: [] for name in stores}
+    empty = {name: store for name, store in stores.items() if store.count(EVERYTHING) < count}
+    took: dict[str, list[float]] = {name: [] for name in empty}
     for batch in Corpus(count).batches(BATCH):
         samples += chance.sample(batch, max(1, len(batch) * 2_000 // count))
-        for name, store in stores.items():
+        for name, store in empty.items():
             began = time.perf_counter()
             refused = store.write(batch)
             took[name].append(time.perf_counter() - began)
@@ -190,6 +191,21 @@ def ingesting(store: EventStore, rate: int) -> Iterator[list[int]]:
         thread.join()
 
 
+def ask_all(
+    stores: dict[str, EventStore], directory: Path, samples: list[Event], rounds: int, rate: int
+) -> None:
+    """Ask every store, and then the embedded one again while it is written to, as a reader beside the writer."""
+    reader = TantivyStore(TantivyStore.Options(), directory / "store", "reader")
+    ask({**stores, "embedded": reader}, samples, rounds)
+    print(
+        f"the same, while {rate:,} events/s are written to the embedded store by another thread of this process:"
+    )
+    with ingesting(stores["embedded"], rate) as written:
+        ask({"embedded": reader}, samples, max(5, rounds // 3))
+    print(f"{written[0]:,} events were written meanwhile; this process has {memory_mb('Pss')} MB")
+    reader.close()
+
+
 def main() -> None:
     """Write, ask, and ask again while more is written."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -197,10 +213,15 @@ def main() -> None:
     parser.add_argument(
         "--server", action="append", default=[], metavar="DRIVER=URL", help="compare with a server"
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help="how often each question is asked; 0: only write"
+    )
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="leave what was written, here and on the servers"
+    )
     parser.add_argument("--rate", type=int, default=2_000, help="events/s that are written in the last part")
     chosen = parser.parse_args()
-    directory = Path(tempfile.mkdtemp(prefix="bench-search-"))
+    directory = chosen.keep or Path(tempfile.mkdtemp(prefix="bench-search-"))
     writer = TantivyStore(TantivyStore.Options(), directory / "store", "writer")
     stores: dict[str, EventStore] = {"embedded": writer}
     for each in chosen.server:
@@ -211,21 +232,15 @@ def main() -> None:
     try:
         samples, took = write(stores, chosen.events)
         print_writing(chosen.events, took, stores)
-        reader = TantivyStore(TantivyStore.Options(), directory / "store", "reader")
-        ask({**stores, "embedded": reader}, samples, chosen.rounds)
-        print(
-            f"the same, while {chosen.rate:,} events/s are written to the embedded store by another thread of this process:"
-        )
-        with ingesting(writer, chosen.rate) as written:
-            ask({"embedded": reader}, samples, max(5, chosen.rounds // 3))
-        print(f"{written[0]:,} events were written meanwhile; this process has {memory_mb('Pss')} MB")
-        reader.close()
+        if chosen.rounds:
+            ask_all(stores, directory, samples, chosen.rounds, chosen.rate)
     finally:
         for name, store in stores.items():
-            if name != "embedded":
+            if name != "embedded" and chosen.keep is None:
                 store.drop_before("9999-12-31")
             store.close()
-        shutil.rmtree(directory)
+        if chosen.keep is None:
+            shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Events for benchmarks: what a middle-sized site sends in some days, the same for the same seed.
+"""Events for benchmarks: what a middle-sized site sends in some days, the same with the same ids for the same seed.
 
 Six kinds of sources, 200 names of details, addresses and users that are unevenly spread as they are in life (few are
 seen often, many once), a brute force from one address each hour, and one key that is rare. An event has about 860
@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from mozdef_core.event import Event, isoformat, new_ids
+from mozdef_core.event import Event, first_id_at, isoformat
 
 FIRST_US = 1_790_035_200_000_000
 """2026-09-22T00:00:00Z, when the first event happens."""
@@ -65,7 +65,10 @@ class Corpus:
         while self._made < self._count:
             number = min(size, self._count - self._made)
             places = range(self._made, self._made + number)
-            yield [self._event(new_ids(self._received_us(place), 1)[0], place) for place in places]
+            yield [
+                self._event(f"{first_id_at(self._received_us(place))[:10]}{place:016d}", place)
+                for place in places
+            ]
             self._made += number
 
     def _received_us(self, number: int) -> int:
