@@ -49,12 +49,14 @@ def request_of(path: str, body: bytes) -> bytes:
 def exchange(connection: socket.socket, raw: bytes) -> None:
     """Send one request and read the answer to its end.
 
-    :raises RuntimeError: it was not accepted.
+    :raises RuntimeError: it was not accepted, or the connection ended.
     """
     connection.sendall(raw)
     answer = b""
     while b"\r\n\r\n" not in answer:
-        answer += connection.recv(65_536)
+        if not (part := connection.recv(65_536)):
+            raise RuntimeError("the server broke the connection off")
+        answer += part
     head, _, body = answer.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(answer.decode(errors="replace"))
@@ -118,7 +120,7 @@ def start(directory: Path, options: list[str]) -> tuple[subprocess.Popen[bytes],
     )
     command = [sys.executable, "-m", "mozdef_core.services", "web", "--config", str(config)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    for _ in range(200):
+    for _ in range(1_200):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
         except OSError:

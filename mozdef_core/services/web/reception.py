@@ -17,6 +17,7 @@ from mozdef_core.services.web.reading import Bodies, hear_out
 PAUSE_S: Final = 0.5
 """How long a connection that is broken off is held before; so a sender that tries again does something else, too."""
 
+_Response = tuple[int, list[tuple[str, str]], bytes]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -64,19 +65,40 @@ class Reception:
             del body
         try:
             loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._pool, self._call, environ)
+            done: asyncio.Future[None] = loop.create_future()
+            job = self._pool.submit(self._work, environ, protocol, loop, done)
+            await done
         finally:
             del environ["wsgi.input"]  # the thread's bottle.request refers to the rest until its next request
             self._bodies.release(size_bytes)
-        if BREAK_OFF in environ:
-            await _break_off(protocol, *answer)
-        else:
-            protocol.response_bytes(*answer)
+        unsent = job.result()
+        if unsent is not None:
+            await _break_off(protocol, *unsent)
         if refusal is not None and refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             await hear_out(protocol)
 
-    def _call(self, environ: dict[str, Any]) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Call the application, in a thread."""
+    def _work(
+        self,
+        environ: dict[str, Any],
+        protocol: Any,
+        loop: asyncio.AbstractEventLoop,
+        done: asyncio.Future[None],
+    ) -> _Response | None:
+        """Call the application and send its answer, in a thread; return the answer that is not to be sent whole.
+
+        Sent from the event loop it would wait there for its turn, and for Python's lock once more.
+        """
+        try:
+            answer = self._call(environ)
+            if BREAK_OFF in environ:
+                return answer
+            protocol.response_bytes(*answer)
+            return None
+        finally:
+            loop.call_soon_threadsafe(_finish, done)
+
+    def _call(self, environ: dict[str, Any]) -> _Response:
+        """Call the application."""
         status, headers = 500, [("Content-Length", "0")]
 
         def start(line: str, fields: list[tuple[str, str]], _problem: object = None) -> None:
@@ -93,6 +115,11 @@ class Reception:
             # What is left of the body cannot be told from a next request.
             headers.append(("Connection", "close"))
         return status, headers, content
+
+
+def _finish(done: asyncio.Future[None]) -> None:
+    if not done.done():  # it is when the loop ends before its tasks
+        done.set_result(None)
 
 
 async def _break_off(protocol: Any, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
