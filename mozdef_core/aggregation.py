@@ -107,8 +107,8 @@ class _Asking:
 
     @_answer.register
     def _(self, aggregation: TermsAgg, query: Query, between: Between) -> Result:
-        counts = self._store.groups(aggregation.field, query, between)
-        found = [item for item in counts.items() if item[1] >= aggregation.min_count]
+        counts = self._store.groups(aggregation.field, query, between, at_least=aggregation.min_count)
+        found = list(counts.items())
         found.sort(key=itemgetter(0))
         if aggregation.order == "count":
             found.sort(

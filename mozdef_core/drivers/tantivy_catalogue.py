@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from mozdef_core.errors import StoreUnavailableError
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+_BEFORE_RESPELT: Final = 2
 MOST_DAYS: Final = 1_000
 MOST_PATHS: Final = 10_000
 _DAY_US: Final = 86_400_000_000
@@ -38,9 +39,18 @@ class Kind:
     )
     ADDRESS: Final = 512  # on a field of addresses, a string that is one
     NO_ADDRESS: Final = 1024  # on a field of addresses, a string that is none
+    RESPELT: Final = 2048  # on a field of addresses, one that is not in the usual spelling
 
 
-ANY_KIND: Final = 2047
+ANY_KIND: Final = 4095
+
+
+class Marks(NamedTuple):
+    """Between which times nearly all events of a partition were when it had so many; a few odd clocks are left out."""
+
+    number: int
+    early_us: int
+    late_us: int
 
 
 def day_of(us: int) -> int:
@@ -66,6 +76,8 @@ class Catalogue:
         self.foreign = False
         self.ascii_paths: dict[str, tuple[int, bool]] = {}
         """By a path of the index: number of events, and whether all strings there were ASCII then. Not kept."""
+        self.marks: Marks | None = None
+        """Where events lie in time, to search in narrower windows first. Not kept."""
 
     def see_day(self, day: int) -> None:
         """Note that an event falls on a day."""
@@ -152,18 +164,25 @@ class Catalogue:
         if self._changed or stamp == self._stamp:
             return
         document: Mapping[str, Any] = orjson.loads(self._path.read_bytes())
-        if document.get("format") != FORMAT:
+        if document.get("format") not in (_BEFORE_RESPELT, FORMAT):
             raise StoreUnavailableError(
                 f"{self._path}: expected format {FORMAT}, got {document.get('format')!r}; another version wrote it"
             )
         self.days = None if document["days"] is None else set(document["days"])
         self.kinds = document["paths"]
+        if self.kinds is not None and document["format"] == _BEFORE_RESPELT:
+            self.kinds = {path: _respelt(kind) for path, kind in self.kinds.items()}
         self.foreign = document["foreign"]
         self._stamp = stamp
 
     def _read_stamp(self) -> tuple[int, int]:
         status = self._path.stat()
         return status.st_mtime_ns, status.st_ino
+
+
+def _respelt(kind: int) -> int:
+    """Return the kind of a path noted before spellings were: addresses may have any."""
+    return kind | Kind.RESPELT if kind & Kind.ADDRESS else kind
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -301,6 +301,8 @@ class Layout:
             kind |= Kind.NO_ADDRESS if address is None else Kind.ADDRESS
             if address is not None:
                 self._addresses.append((node.column, address))
+                if address != text:
+                    kind |= Kind.RESPELT
         if node.kinds | kind != node.kinds:
             self._note(node, kind)
         return indexed_text(text)

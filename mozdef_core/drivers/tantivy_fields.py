@@ -23,6 +23,7 @@ from mozdef_core.drivers.tantivy_document import (
     shown_text,
 )
 from mozdef_core.drivers.tantivy_expressions import BEYOND_ASCII, Include
+from mozdef_core.drivers.tantivy_pages import EVERY_EVENT
 from mozdef_core.drivers.tantivy_partition import View
 from mozdef_core.drivers.tantivy_values import buckets_of
 from mozdef_core.query.addresses import Span, Spans
@@ -46,8 +47,8 @@ class Compiled(NamedTuple):
 
 
 NOTHING: Final = Compiled(Query.empty_query(), True)
-EVERYTHING: Final = Compiled(Query.all_query(), True)
-ANYTHING: Final = Compiled(Query.all_query(), False)
+EVERYTHING: Final = Compiled(EVERY_EVENT, True)
+ANYTHING: Final = Compiled(EVERY_EVENT, False)
 
 
 def either(parts: Sequence[Compiled]) -> Compiled:

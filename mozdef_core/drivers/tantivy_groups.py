@@ -6,15 +6,17 @@ Their counts are added up, and the events that may hold two of them are read and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from tantivy import Occur, Query
 
+from mozdef_core.drivers.tantivy_catalogue import Kind
 from mozdef_core.drivers.tantivy_compile import Compiler
 from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_document import HUGE, indexed_text, is_cut, shown_text
 from mozdef_core.drivers.tantivy_fields import NOTHING, Compiled, Fields
+from mozdef_core.drivers.tantivy_frequent import Source, frequent_terms
 from mozdef_core.drivers.tantivy_pages import MOST_AT_ONCE, Span, in_order
 from mozdef_core.drivers.tantivy_partition import Partition, View
 from mozdef_core.drivers.tantivy_values import Values, count_values
@@ -28,19 +30,52 @@ from mozdef_core.query.plain import plain
 
 Key = TypeVar("Key", str, int | float)
 
+_SEVERAL_TO_A_KEY: Final = Kind.NUMBER | Kind.BOOLEAN | Kind.HUGE | Kind.LONG | Kind.RESPELT
+"""Where none of these was seen, each term is a group of its own, by its own name."""
+
+
+class _Part(NamedTuple):
+    """What there is to count in one partition.
+
+    :param found: the query, within the span.
+    :param path: the index's name of the field, None when it has none.
+    :param holding: what finds the events with any value under the field.
+    :param exact: whether all that are found match.
+    """
+
+    view: View
+    found: Query
+    path: str | None
+    holding: Compiled
+    exact: bool
+
 
 def count_groups(
-    partitions: Sequence[Partition], field: str, query: queries.Query, between: Between, deadline: Deadline
-) -> groups.Counts[str]:
+    partitions: Sequence[Partition],
+    field: str,
+    query: queries.Query,
+    between: Between,
+    deadline: Deadline,
+    at_least: int = 1,
+) -> Mapping[str, int]:
     """Return for each group by a field how many of the matching events have it.
 
+    :param at_least: groups with fewer are left out.
     :raises QueryError: the field makes no groups, the query has no meaning, or there are too many groups.
     :raises QueryTimeoutError: it took too long.
     """
     counts: groups.Counts[str] = groups.Counts(field)
     key = _address_key if is_address_field(field) else groups.value_text
-    _Counting(field, key, counts, deadline).count(partitions, query, between)
-    return counts
+    counting = _Grouping(field, key, counts, deadline)
+    wanted = plain(query)
+    parts = counting.parts(partitions, wanted, between)
+    if at_least > 1:
+        parts = list(parts)
+        found = counting.frequent(parts, at_least)
+        if found is not None:
+            return found
+    counting.count(parts, wanted)
+    return groups.frequent(counts, at_least)
 
 
 def count_numbers(
@@ -51,7 +86,9 @@ def count_numbers(
     :raises QueryError, QueryTimeoutError: as :func:`count_groups`.
     """
     counts: groups.Counts[int | float] = groups.Counts(field)
-    _Counting(field, groups.value_number, counts, deadline).count(partitions, query, between)
+    counting = _Counting(field, groups.value_number, counts, deadline)
+    wanted = plain(query)
+    counting.count(counting.parts(partitions, wanted, between), wanted)
     return counts
 
 
@@ -80,14 +117,19 @@ class _Counting(Generic[Key]):
         self._counts: groups.Counts[Key] = counts
         self._deadline = deadline
 
-    def count(self, partitions: Sequence[Partition], query: queries.Query, between: Between) -> None:
-        """Count the events of all partitions that match."""
+    def parts(
+        self, partitions: Sequence[Partition], wanted: queries.Query, between: Between
+    ) -> Iterable[_Part]:
+        """Return what there is to count in each partition; each is only looked at when its turn comes.
+
+        :raises QueryError: the field makes no groups.
+        """
         groups.check_group_field(self._field)
-        wanted = plain(query)
-        matches = evaluate.compile(wanted)
+        evaluate.compile(wanted)  # refuses a query without meaning also where there is no partition
         span = Span(*between)
-        if span.empty:
-            return
+        return () if span.empty else self._parts(partitions, wanted, span)
+
+    def _parts(self, partitions: Sequence[Partition], wanted: queries.Query, span: Span) -> Iterator[_Part]:
         for partition in partitions:
             self._deadline.check()
             view = partition.view()
@@ -97,8 +139,13 @@ class _Counting(Generic[Key]):
                 continue
             compiled = Compiler(view, self._deadline).compile(wanted)
             found = self._supplied(view, span.restrict(view, compiled.query))
-            path = fields.path(self._field)
-            if not compiled.exact or path is None:
+            yield _Part(view, found, fields.path(self._field), holding, compiled.exact)
+
+    def count(self, parts: Iterable[_Part], wanted: queries.Query) -> None:
+        """Count the events of all partitions that match."""
+        matches = evaluate.compile(wanted)
+        for view, found, path, holding, exact in parts:
+            if not exact or path is None:
                 self._look(view, _both(found, holding.query), matches)
             else:
                 self._in_partition(view, found, path, holding)
@@ -112,6 +159,8 @@ class _Counting(Generic[Key]):
 
     def _in_partition(self, view: View, found: Query, path: str, holding: Compiled) -> None:
         values = count_values(view, found, self._field, path, self._deadline)
+        if self._add_whole(view, values):
+            return
         if any(not -HUGE < number < HUGE for number in values.numbers):  # the index rounds them
             self._look(view, _both(found, holding.query))
             return
@@ -124,6 +173,10 @@ class _Counting(Generic[Key]):
         shared = self._add(values)
         if shared:
             self._correct(view, _both(found, shared.query(view, path)))
+
+    def _add_whole(self, _view: View, _values: Values) -> bool:
+        """Count all values at once where each is known to be alone under its key; return whether that was so."""
+        return False
 
     def _add(self, values: Values) -> _Shared:
         """Count the values, each by its key; return those that share their key with others."""
@@ -160,6 +213,31 @@ class _Counting(Generic[Key]):
         for hit in in_order(view, found, Span(None, None), "newest", None, MOST_AT_ONCE):
             self._deadline.check()
             yield view.stored(hit.address)
+
+
+class _Grouping(_Counting[str]):
+    """One count of groups: where a partition has only strings that name their groups, they need no keys."""
+
+    def frequent(self, parts: Sequence[_Part], at_least: int) -> Mapping[str, int] | None:
+        """Return the groups with so many events, or None when all must be counted to tell."""
+        sources = [
+            Source(part.view, part.found, part.path)
+            for part in parts
+            if part.path is not None and part.exact and self._named_by_terms(part.view)
+        ]
+        if len(sources) < len(parts):
+            return None
+        found = frequent_terms(sources, at_least, self._deadline)
+        return None if found is None else {shown_text(term): events for term, events in found.items()}
+
+    def _named_by_terms(self, view: View) -> bool:
+        return not view.catalogue.kind(self._field) & _SEVERAL_TO_A_KEY
+
+    def _add_whole(self, view: View, values: Values) -> bool:
+        if not self._named_by_terms(view):
+            return False
+        self._counts.add_counted({shown_text(term): events for term, events in values.texts.items()})
+        return True
 
 
 class _Shared:

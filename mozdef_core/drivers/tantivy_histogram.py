@@ -13,6 +13,7 @@ from mozdef_core.drivers.tantivy_compile import Compiler
 from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_pages import MOST_AT_ONCE, Span, in_order
 from mozdef_core.drivers.tantivy_partition import Partition, View
+from mozdef_core.drivers.tantivy_windows import marks_of
 from mozdef_core.query import evaluate, groups
 from mozdef_core.query.model import Query
 from mozdef_core.query.plain import plain
@@ -71,8 +72,11 @@ def _ranges(view: View, query: Found, edges: Sequence[int], deadline: Deadline) 
             deadline.check()
             yield place, view.count(Span(start, end).restrict(view, query))
         return
-    found = Span(edges[0], edges[-1]).restrict(view, query)
-    answer = view.searcher.aggregate(found, {"times": _aggregation(edges)})
+    marks = marks_of(view)
+    if marks is None or marks.early_us < edges[0] or marks.late_us >= edges[-1]:
+        query = Span(edges[0], edges[-1]).restrict(view, query)
+    # else hardly an event is outside, and to leave those out of the answer costs less than not to find them
+    answer = view.searcher.aggregate(query, {"times": _aggregation(edges)})
     places = {float(edge): place for place, edge in enumerate(edges[:-1])}
     for bucket in answer["times"]["buckets"]:
         start = bucket.get("from", bucket["key"])

@@ -9,10 +9,13 @@ from tantivy import FieldType, Occur, Query
 from tantivy import Order as Direction
 
 from mozdef_core.drivers.tantivy_partition import View
+from mozdef_core.drivers.tantivy_windows import Windows
 from mozdef_core.query.model import Order
 from mozdef_core.query.order import Position
 
 MOST_AT_ONCE: Final = 10_000
+EVERY_EVENT: Final = Query.all_query()
+"""The query for all events; where it is known to be this one, a time needs no other condition."""
 
 
 class Hit(NamedTuple):
@@ -47,6 +50,8 @@ class Span(NamedTuple):
         times = Query.range_query(
             view.index.schema, "us", FieldType.Integer, self.first, self.end, include_upper=self.end is None
         )
+        if query is EVERY_EVENT:
+            return times
         return Query.boolean_query([(Occur.Must, query), (Occur.Must, times)])
 
     def _covers(self, first: int, last: int) -> bool:
@@ -68,10 +73,9 @@ def in_order(
         if (span.first is None or after.us >= span.first) and (span.end is None or after.us < span.end):
             yield from _ties(view, query, after.us, order, after.tie)
         span = span.beyond(after.us, order)
+    windows = Windows(view, order)
     while not span.empty:
-        found = view.searcher.search(
-            span.restrict(view, query), limit=piece, count=False, order_by_field="us", order=direction
-        ).hits
+        found = _first(view, query, span, direction, windows, piece)
         hits = _hits(view, found)
         if len(hits) == piece:
             last = hits[-1].position.us
@@ -82,6 +86,26 @@ def in_order(
         yield from _ties(view, query, last, order, None)
         span = span.beyond(last, order)
         piece = min(piece * 4, MOST_AT_ONCE)
+
+
+def _first(
+    view: View, query: Query, span: Span, direction: Direction, windows: Windows, limit: int
+) -> list[tuple[Any, Any]]:
+    """Return the first hits of a span in order of time, from narrower windows if they hold as many as are wanted."""
+
+    def search(within: Span) -> list[tuple[Any, Any]]:
+        found: list[tuple[Any, Any]] = view.searcher.search(
+            within.restrict(view, query), limit=limit, count=False, order_by_field="us", order=direction
+        ).hits
+        return found
+
+    window = windows.first(*span, limit)
+    while window is not None:
+        found = search(Span(window.first, window.end))
+        if len(found) == limit:
+            return found
+        window = windows.wider(window, *span, len(found), limit)
+    return search(span)
 
 
 def _ties(view: View, query: Query, us: int, order: Order, after: int | None) -> Iterator[Hit]:

@@ -110,7 +110,9 @@ def _in_partition(
     view: View, query: Query, search: Search, after: Position | None, deadline: Deadline
 ) -> Iterator[_Found]:
     compiled = Compiler(view, deadline).compile(query)
-    piece = min(search.size + 1, MOST_AT_ONCE) if compiled.exact else 1_000
+    piece = 1_000
+    if compiled.exact:  # one more says whether there is a next page, and the last one is cut off for its ties
+        piece = min(search.size + 2, MOST_AT_ONCE)
     span = Span(*search.between)
     for hit in in_order(view, compiled.query, span, search.order, after, piece):
         yield _Found(hit, view, compiled.exact)

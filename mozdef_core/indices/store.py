@@ -38,6 +38,7 @@ from mozdef_core.query import evaluate
 from mozdef_core.query.dsl import compile as dsl
 from mozdef_core.query.dsl.clauses import Clause, between, both, terms
 from mozdef_core.query.dsl.document import FOREIGN, Layout
+from mozdef_core.query.groups import frequent
 from mozdef_core.query.model import Query, Search
 from mozdef_core.query.order import Position, decode, encode
 from mozdef_core.query.plain import plain
@@ -204,10 +205,12 @@ class IndexStore(EventStore):
         self._settle()
         return counting.count(self._requests, self._clock(), query, between)
 
-    def groups(self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME) -> Mapping[str, int]:
+    def groups(
+        self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME, *, at_least: int = 1
+    ) -> Mapping[str, int]:
         """Return for each group by a field how many events it has."""
         self._settle()
-        return counting.groups_by(self._requests, self._clock(), field, query, between)
+        return frequent(counting.groups_by(self._requests, self._clock(), field, query, between), at_least)
 
     def numbers(
         self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME

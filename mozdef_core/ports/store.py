@@ -109,15 +109,18 @@ class EventStore(ABC):
     def count(self, query: Query, between: Between = ANY_TIME) -> int:
         """Return how many events match, exactly."""
 
-    def groups(self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME) -> Mapping[str, int]:
+    def groups(
+        self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME, *, at_least: int = 1
+    ) -> Mapping[str, int]:
         """Return for each group by a field (:func:`~mozdef_core.query.groups.group_values`) how many events it has.
 
+        :param at_least: groups with fewer events are left out, which spares some stores most of the work.
         :raises QueryError: the field makes no groups, the query has no meaning, or there are more groups than
             :data:`~mozdef_core.query.groups.MOST_VALUES`.
         :raises QueryTimeoutError: it took too long.
         """
         groups.check_group_field(field)
-        return groups.count_groups(self._scan(query, between), field)
+        return groups.frequent(groups.count_groups(self._scan(query, between), field), at_least)
 
     def numbers(
         self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME

@@ -194,6 +194,14 @@ class StoreGroups:
         assert dict(flock.groups(field)) == expected
 
     @pytest.mark.parametrize(("field", "expected"), GROUPS, ids=[field for field, _ in GROUPS])
+    def test_groups_with_fewer_events_than_asked_for_are_left_out(
+        self, flock: EventStore, field: str, expected: Mapping[str, int]
+    ) -> None:
+        for least in (0, 1, 2, 3, 4):
+            frequent = {key: events for key, events in expected.items() if events >= least}
+            assert dict(flock.groups(field, at_least=least)) == frequent
+
+    @pytest.mark.parametrize(("field", "expected"), GROUPS, ids=[field for field, _ in GROUPS])
     def test_the_query_for_a_group_finds_exactly_its_events(
         self, flock: EventStore, field: str, expected: Mapping[str, int]
     ) -> None:
@@ -322,6 +330,10 @@ class StoreGroups:
         store.refresh()
         wanted = {"top": TermsAgg("details.user", 3, sub={"ports": Cardinality("details.port")})}
         assert aggregate(store, wanted) == answers(events, wanted, (None, None))
+        counts = Counter(event.get("details.user") for event in events)
+        for least in (1, 2, 3, 4, 5, 99):
+            frequent = {user: number for user, number in counts.items() if number >= least}
+            assert dict(store.groups("details.user", at_least=least)) == frequent
         store.close()
 
     @_HARD

@@ -5,11 +5,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mozdef_core.drivers import tantivy_groups, tantivy_names, tantivy_values
+from mozdef_core.drivers import (
+    tantivy_frequent,
+    tantivy_groups,
+    tantivy_names,
+    tantivy_values,
+    tantivy_windows,
+)
 from mozdef_core.drivers.store_memory import MemoryStore
 from mozdef_core.drivers.store_tantivy import TantivyStore
 from mozdef_core.drivers.tantivy_deadline import Deadline
@@ -91,6 +98,7 @@ def both(store: TantivyStore, batches: list[list[Event]]) -> MemoryStore:
     steps=st.sets(st.integers(-4, 4), min_size=2),
     between=st.sampled_from([(None, None), (BASE_US, BASE_US + 2), (None, BASE_US), (BASE_US - 1, None)]),
     most=st.sampled_from([2, 65_000]),
+    frequent=st.sampled_from([1, 2, 250]),
 )
 def test_what_is_counted_is_what_is_counted_in_memory(
     batches: list[list[Event]],
@@ -98,18 +106,125 @@ def test_what_is_counted_is_what_is_counted_in_memory(
     steps: set[int],
     between: tuple[int | None, int | None],
     most: int,
+    frequent: int,
 ) -> None:
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tantivy_values, "MOST_VALUES", most)
+        patch.setattr(tantivy_frequent, "MOST_FREQUENT", frequent)
+        patch.setattr(tantivy_windows, "FEWEST_EVENTS", 2)
+        patch.setattr(tantivy_windows, "_MARKED", 2)
         store = TantivyStore(OPTIONS, Path(directory) / "store", "writer")
         memory = both(store, batches)
         edges = [BASE_US + step for step in sorted(steps)]
         for query, field in asked:
             assert store.groups(field, query, between) == memory.groups(field, query, between), (field, query)
+            for least in (2, 3, 5):
+                assert store.groups(field, query, between, at_least=least) == memory.groups(
+                    field, query, between, at_least=least
+                )
             assert store.numbers(field, query, between) == memory.numbers(field, query, between)
             assert list(store.histogram(query, edges)) == list(memory.histogram(query, edges))
         assert store.fields() == memory.fields()
         store.close()
+
+
+values = st.sampled_from(["a", "b", "c", "d", "e", "f", "2026-03-29T10:00:00Z", "x" * 20]) | st.lists(
+    st.sampled_from("abcdefghi"), max_size=4
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    batches=st.lists(
+        st.lists(st.tuples(values, st.integers(0, 1)), min_size=1, max_size=25), min_size=1, max_size=5
+    ),
+    frequent=st.integers(1, 6),
+)
+def test_groups_of_so_many_events_are_exact_across_segments_and_partitions(
+    batches: list[list[tuple[Any, int]]], frequent: int
+) -> None:
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tantivy_frequent, "MOST_FREQUENT", frequent)
+        store = TantivyStore(OPTIONS, Path(directory) / "store", "writer")
+        memory = both(
+            store,
+            [
+                [stored_event(BASE_US + day * DAY_US, details={"k": value}) for value, day in batch]
+                for batch in batches
+            ],
+        )
+        for least in range(1, 12):
+            expected = memory.groups("details.k", at_least=least)
+            assert store.groups("details.k", at_least=least) == expected
+        store.close()
+
+
+@pytest.fixture
+def enumerated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of which all values were counted."""
+    seen: list[str] = []
+    count_values = tantivy_groups.count_values
+
+    def note(*asked: Any) -> tantivy_values.Values:
+        seen.append(asked[3])
+        return count_values(*asked)
+
+    monkeypatch.setattr(tantivy_groups, "count_values", note)
+    return seen
+
+
+def test_rare_groups_are_not_enumerated_to_find_those_of_many_events(
+    store: TantivyStore, enumerated: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tantivy_frequent, "MOST_FREQUENT", 5)
+    users = [f"u{number}" for number in range(30)] + ["root"] * 7 + ["ines"] * 4
+    for user in users:
+        store.write([stored_event(details={"user": user, "sourceipaddress": "10.0.0.1"})])
+    (partition,) = store._shelf.all()
+    partition.rest()
+    assert store.groups("details.user", at_least=6) == {"root": 7}
+    assert not enumerated
+    assert store.groups("details.sourceipaddress", at_least=6) == {"10.0.0.1": 41}
+    assert not enumerated
+    assert store.groups("details.user", at_least=2) == {"root": 7, "ines": 4}
+    assert store.groups("details.user") == {"root": 7, "ines": 4, **{f"u{number}": 1 for number in range(30)}}
+
+
+@pytest.mark.parametrize("rare", [5, True, "::FFFF:10.0.0.1", "fe80::1%eth0", LONG])
+def test_where_terms_are_not_groups_all_are_counted(
+    store: TantivyStore, enumerated: list[str], rare: Any
+) -> None:
+    store.write([stored_event(details={"sourceipaddress": "10.0.0.1"}) for _ in range(4)])
+    assert store.groups("details.sourceipaddress", at_least=2) == {"10.0.0.1": 4}
+    assert not enumerated
+    memory = both(store, [[stored_event(details={"sourceipaddress": [rare, "10.0.0.2"]}) for _ in range(3)]])
+    expected = {**memory.groups("details.sourceipaddress")}
+    expected["10.0.0.1"] = expected.get("10.0.0.1", 0) + 4
+    assert store.groups("details.sourceipaddress", at_least=2) == expected
+    assert enumerated
+
+
+def test_a_catalogue_from_before_spellings_were_noted_takes_any(
+    store: TantivyStore, enumerated: list[str]
+) -> None:
+    one, two = "2001:DB8::1", "2001:db8:0::1"
+    store.write([stored_event(details={"sourceipaddress": value, "user": "u"}) for value in (one, two)])
+    store.close()
+    catalogue = store._shelf.path / "2026-03-29.default" / "partition.json"
+    content = orjson.loads(catalogue.read_bytes())
+    assert content["format"] == 3
+    content["format"] = 2
+    content["paths"] = {path: kind & 2047 for path, kind in content["paths"].items()}
+    catalogue.write_bytes(orjson.dumps(content))
+    again = TantivyStore(OPTIONS, store._shelf.path, "writer")
+    assert again.groups("details.sourceipaddress", at_least=2) == {"2001:db8::1": 2}
+    assert enumerated
+    enumerated.clear()
+    assert again.groups("details.user", at_least=2) == {"u": 2}
+    assert not enumerated
+    again.write([stored_event(details={"new": 1})])
+    assert orjson.loads(catalogue.read_bytes())["format"] == 3
+    again.close()
 
 
 def test_counts_are_the_same_after_segments_were_merged(store: TantivyStore) -> None:

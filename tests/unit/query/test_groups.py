@@ -119,6 +119,38 @@ def test_counts_are_bounded_in_number_and_in_size(monkeypatch: pytest.MonkeyPatc
             count(flock, "details.key")
 
 
+@given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.integers(1, 9)), max_size=4))
+def test_what_is_counted_elsewhere_is_added_as_one_by_one(parts: list[dict[str, int]]) -> None:
+    together: Counts[str] = Counts("details.key")
+    single: Counts[str] = Counts("details.key")
+    for part in parts:
+        together.add_counted(part)
+        for value, number in part.items():
+            single.add({value}, number)
+    assert together == single
+
+
+def test_counts_from_elsewhere_are_bounded_in_number_and_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "MOST_CHARACTERS", 10)
+    counts: Counts[str] = Counts("details.key")
+    for _ in range(5):
+        counts.add_counted({"12345": 1, "67890": 1})
+    with pytest.raises(QueryError, match="distinct values, or 0 MB of them; narrow the query"):
+        counts.add_counted({"x": 1})
+    with pytest.raises(QueryError, match="or 0 MB"):
+        Counts("details.key").add_counted({"1234567890x": 1})
+    monkeypatch.setattr(groups, "MOST_VALUES", 2)
+    numbers_counted: Counts[int | float] = Counts("details.key")
+    numbers_counted.add_counted({1: 1, 2: 1})
+    with pytest.raises(QueryError, match="more than 2 distinct values"):
+        numbers_counted.add_counted({1: 1, 3: 1})
+
+
+@pytest.mark.parametrize(("at_least", "expected"), [(0, "abc"), (1, "abc"), (2, "bc"), (3, "c"), (4, "")])
+def test_groups_with_fewer_events_are_left_out(at_least: int, expected: str) -> None:
+    assert "".join(groups.frequent({"a": 1, "b": 2, "c": 3}, at_least)) == expected
+
+
 def test_the_kinds_of_a_field_are_those_of_all_its_values() -> None:
     event = stored_event(
         details={
