@@ -144,7 +144,7 @@ class WebSettings(Settings):
     workers: int = Field(default=1, ge=1, le=64, description="server processes")
     threads: int = Field(default=32, ge=1, le=1024, description="threads of each server process")
     searches: int = Field(
-        default=4,
+        default=2,
         ge=1,
         le=64,
         description="questions to the event store that each server process works on at a time, in threads of their "

@@ -47,6 +47,18 @@ REQUESTS: Final = {
     "unavailable": "503: tokens cannot be checked, since the casework database is away.",
     "error": "500: a bug; the log has the traceback.",
 }
+QUESTIONS: Final = {
+    "invalid-query": "400: the search string does not parse, or what it or an aggregation asks has no meaning.",
+    "invalid-value": "400: a value is of another type, or beyond its limits.",
+    "invalid-time": "400: `from` or `to` is no time, or the first is not before the other.",
+    "invalid-cursor": "400: the cursor is not `next` of an earlier page.",
+    "invalid-parameter": "400: a query parameter is given twice, is not UTF-8, or there are too many.",
+    "unknown-field": "400: there is no such query parameter or member of the body; the message names the nearest.",
+    "too-many-buckets": "400: the answer to the aggregations might become too large; give smaller sizes.",
+    "busy": "503: `web.searches` questions are being worked on.",
+    "store-unavailable": "503: the event store cannot be opened or read; the message says why.",
+    "query-timeout": "504: it took too long; narrow the query or take a shorter time.",
+}
 NOTES: Final = {
     "timestamp-missing": "No time was sent; the time of reception stands in.",
     "timestamp-unreadable": "The time sent cannot be read; it is in `details.original_timestamp`.",
@@ -78,6 +90,7 @@ ACTIONS: Final = {
 TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     "Items that are refused, and dead letters": ITEMS,
     "Requests that are refused as a whole": REQUESTS,
+    "Requests to the API that are refused": QUESTIONS,
     "Notes in `mozdef.problems` of an event": NOTES,
     "Failures of rules and alert actions": ACTIONS,
 }

@@ -15,7 +15,9 @@ from typing import NamedTuple
 from tests.running import Service
 
 FENCE = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-LOOKS = re.compile(r"mozdef (search|status|alerts list|alerts show|dead-letters list|dead-letters show)\b")
+LOOKS = re.compile(
+    r"mozdef (search|status|alerts list|alerts show|dead-letters list|dead-letters show)\b|curl .*/api/v1/"
+)
 """Commands that only look, at what may still be on its way."""
 SHELL = """
 mozdef() {{

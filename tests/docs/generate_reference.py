@@ -330,7 +330,9 @@ def found_codes() -> set[str]:
     return found
 
 
-MARKS = frozenset({"InvalidItemError", "RefusalError", "note", "_skip", "dead_letter", "_problem", "Refuse"})
+MARKS = frozenset(
+    {"InvalidItemError", "RefusalError", "ApiError", "note", "_skip", "dead_letter", "_problem", "Refuse"}
+)
 
 
 def _candidates(node: ast.AST) -> Iterator[str]:

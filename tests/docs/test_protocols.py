@@ -27,7 +27,7 @@ VALUES = (
 """What stands in the page's messages for a value that the code puts in."""
 
 
-@pytest.mark.parametrize("name", ["protocols", "operate"])
+@pytest.mark.parametrize("name", ["protocols", "operate", "api"])
 def test_a_page_shows_what_a_real_server_says(name, tmp_path):
     made = Service(tmp_path, plugins=["linux"], tables='[alerts]\nenabled = ["ssh_*"]\n').start()
     session = Session(made)

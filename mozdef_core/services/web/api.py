@@ -62,7 +62,7 @@ class Api:
         """
         try:
             self._access.require(environ, SCOPE)
-            return Answer(200, self._perform(environ, operation, names), [("Cache-Control", "no-store")])
+            return Answer(200, self._perform(environ, operation, names), [("Cache-Control", "private, no-store")])
         except RefusalError as error:
             return refused(error)
 
@@ -96,7 +96,7 @@ def refused(error: RefusalError) -> Answer:
     """Return the answer to a request that was not done."""
     from mozdef_core.services.web.api_errors import body_of
 
-    headers = [("Cache-Control", "no-store")]
+    headers = [("Cache-Control", "private, no-store")]
     if error.status == 401:
         headers.append(("WWW-Authenticate", "Bearer"))
     if error.retry_after_s is not None:

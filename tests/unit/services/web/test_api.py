@@ -71,7 +71,7 @@ def test_head_says_what_get_would(asking):
 
 def test_no_answer_may_be_kept_by_a_cache(asking):
     asking.get(SEARCH)
-    assert asking.headers["Cache-Control"] == "no-store"
+    assert asking.headers["Cache-Control"] == "private, no-store"
 
 
 def test_the_store_is_opened_at_the_first_question_and_once():
