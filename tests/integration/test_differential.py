@@ -115,6 +115,8 @@ def ask(store: EventStore, question: str, query: Query, between: tuple[int, int]
                 return store.count(query, between)
             case "groups":
                 return dict(store.groups(extra, query, between))
+            case "frequent":
+                return dict(store.groups(extra[0], query, between, at_least=extra[1]))
             case "numbers":
                 return dict(store.numbers(extra, query, between))
             case "histogram":
@@ -175,6 +177,9 @@ def test_every_store_gives_the_same_answers(stores: Stores, data: st.DataObject)
     narrowed = data.draw(st.just(All()) | queries.queries, label="narrowed")
     for field in data.draw(st.lists(queries.fields, min_size=2, max_size=4, unique=True), label="fields"):
         compare(stores, "groups", narrowed, between, field)
+        compare(
+            stores, "frequent", narrowed, between, (field, data.draw(st.integers(2, 4), label="at least"))
+        )
         compare(stores, "numbers", narrowed, between, field)
     middle = sum(between) // 2
     edges = data.draw(st.lists(offsets, min_size=2, max_size=6, unique=True).map(sorted), label="edges")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from tantivy import Query
 
 from mozdef_core.drivers import (
     store_tantivy,
@@ -228,6 +229,24 @@ def test_a_search_opens_only_partitions_that_may_hold_its_time(
     assert opened == ["2026-03-31"]
 
 
+def test_a_time_may_end_with_any_microsecond_of_the_day_of_a_partition(store: TantivyStore) -> None:
+    start = BASE_US // DAY_US * DAY_US
+    last = start + DAY_US - 1
+    store.write([stored_event(us, received_us=BASE_US) for us in (start, start + 1, last - 1, last)])
+    for between, expected in (
+        ((start, last + 1), 4),
+        ((None, last), 3),
+        ((start, last), 3),
+        ((start, last - 1), 2),
+        ((start + 1, None), 3),
+        ((start + 1, last + 1), 3),
+        ((last, last + 1), 1),
+        ((last, last), 0),
+    ):
+        assert store.count(All(), between) == len(store.search(Search(All(), between)).events) == expected
+        assert sum(store.groups("category", between=between).values()) == expected
+
+
 def test_a_catalogue_of_too_many_days_and_paths_says_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,6 +441,19 @@ def test_a_value_without_a_field_is_looked_for_by_the_known_paths(store: Tantivy
     assert store.count(Wildcard("*", "needle?")) == 1
     assert store.count(Wildcard("*", "n?edl*")) == 8
     assert store.count(Match("*", "7")) == 0
+
+
+def test_a_prefix_finds_more_values_than_the_engine_follows_by_itself(store: TantivyStore) -> None:
+    store.write([stored_event(details={"user": f"user{number}"}) for number in range(200)])
+    store.write([stored_event(details={"user": user}) for user in ("use", "uses", "User1")])
+    (partition,) = store._shelf.all()
+    view = partition.view()
+    cut = Query.phrase_prefix_query(view.index.schema, "e.details.user", ["user"])
+    assert view.count(cut) == 50
+    assert store.count(Prefix("details.user", "user")) == 200
+    assert store.count(Prefix("details.user", "user", case_insensitive=True)) == 201
+    assert store.count(Wildcard("details.user", "user*")) == 200
+    assert store.count(Prefix("details.user", "")) == 203
 
 
 def test_a_batch_without_times_makes_no_partition(store: TantivyStore, tmp_path: Path) -> None:

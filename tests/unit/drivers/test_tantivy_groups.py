@@ -358,6 +358,17 @@ def test_a_field_that_is_mostly_a_default_is_looked_at_closely(
     assert {info.name: info.kinds for info in store.fields()}["hostname"] == ("boolean", "string")
 
 
+def test_a_field_with_a_column_is_named_only_as_events_have_it(store: TantivyStore) -> None:
+    without = stored_event()
+    body = {name: value for name, value in without.body.items() if name != "summary"}
+    store.write([Event(without.id, body)])
+    assert "summary" not in {info.name for info in store.fields()}
+    store.write([stored_event(summary=5)])
+    assert {info.name: info.kinds for info in store.fields()}["summary"] == ("number",)
+    store.write([stored_event()])
+    assert {info.name: info.kinds for info in store.fields()}["summary"] == ("number", "text")
+
+
 @pytest.mark.parametrize("ask", ["groups", "numbers", "histogram", "fields", "count"])
 def test_what_takes_too_long_says_what_to_narrow(store: TantivyStore, ask: str) -> None:
     store.write([stored_event(details={"k": "v"})])
