@@ -62,7 +62,9 @@ class Api:
         """
         try:
             self._access.require(environ, SCOPE)
-            return Answer(200, self._perform(environ, operation, names), [("Cache-Control", "private, no-store")])
+            return Answer(
+                200, self._perform(environ, operation, names), [("Cache-Control", "private, no-store")]
+            )
         except RefusalError as error:
             return refused(error)
 
