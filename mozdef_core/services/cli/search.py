@@ -90,17 +90,25 @@ def command(
         _refuse_together("--count and --raw", {"--format csv": form == "csv", "--count --raw": count and raw})
 
     from mozdef_core.query.model import Search
+    from mozdef_core.services.hints import unknown_fields
 
     with _reading(query, since, until, config) as (store, condition, between):
         if wanted is not None:
-            show(count_by(store, wanted, condition, between), form)
+            counted = count_by(store, wanted, condition, between)
+            show(counted, form)
+            found = any(row[-1] for row in counted.rows)
         elif count:
             number = store.count(condition, between)
             print_json({"count": number}) if form == "json" else click.echo(number)
+            found = number > 0
         else:
             order = "oldest" if oldest_first else "newest"
             page = store.search(Search(condition, between, order, size, after))  # type: ignore[arg-type]
             _print_page(page, "raw" if raw and form != "json" else form)
+            found = bool(page.events) or not page.complete
+        if not found:
+            for hint in unknown_fields(store, condition, between, by):
+                click.echo(hint, err=True)
 
 
 @contextmanager
@@ -109,13 +117,15 @@ def _reading(
 ) -> Iterator[tuple[EventStore, Query, Between]]:
     """Open the store and read what to look for; what is wrong with either ends the command."""
     from mozdef_core.errors import QueryError, StoreUnavailableError
-    from mozdef_core.query.lucene import parse
+    from mozdef_core.query.lucene import read
     from mozdef_core.services.compose import open_store
 
     settings = configured(config)
     try:
         between = (read_moment(since), read_moment(until) if until else None)
-        condition = parse(query)
+        condition, warnings = read(query)
+        for warning in warnings:
+            click.echo(warning, err=True)
         store = open_store(settings, "reader")
         try:
             yield store, condition, between

@@ -195,3 +195,39 @@ def test_options_that_exclude_one_another_are_refused(arguments: tuple[str, ...]
     result = run("*", *SPAN, *arguments)
     assert result.exit_code == 2
     assert "Error: " in result.stderr
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("arguments", [(), ("--count",), ("--histogram", "1h")])
+def test_a_search_that_finds_nothing_says_which_field_no_event_has(arguments: tuple[str, ...]) -> None:
+    result = run("details.usr:ines AND NOT details.port:22", *arguments, *SPAN)
+    assert result.exit_code == 0
+    assert result.stderr == "no event of this time has a field 'details.usr'; did you mean 'details.user'?\n"
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize(
+    ("query", "arguments", "hint"),
+    [
+        ("user:ines", (), "did you mean 'details.user'?"),
+        ("*", ("--by", "details.zzz"), "'mozdef search --raw' shows what events have"),
+        ("details.user:nobody", (), ""),
+        ("_exists_:details AND details.user:nobody", (), ""),
+        ("nobody", (), ""),
+        ("details.usr:ines OR details.user:ines", (), ""),
+    ],
+)
+def test_a_hint_is_given_where_nothing_was_found_and_a_name_is_unknown(
+    query: str, arguments: tuple[str, ...], hint: str
+) -> None:
+    result = run(query, *arguments, *SPAN)
+    assert result.exit_code == 0
+    assert hint in result.stderr
+    assert bool(hint) == ("no event of this time" in result.stderr)
+
+
+@pytest.mark.usefixtures("site")
+def test_what_has_no_effect_in_a_search_string_is_said() -> None:
+    result = run("details.user:ines~2", *SPAN)
+    assert "ines" in result.stdout or "nothing to see" in result.stdout
+    assert "'~' has no effect here and is ignored" in result.stderr
