@@ -64,27 +64,37 @@ def count(store: EventStore, wanted: Wanted, query: Query, between: Between) -> 
     outermost = answer[_NAME]
     return Counted(
         [*(["time"] if wanted.interval else []), *wanted.by, "count"],
-        list(_rows(answer, wanted.time_zone)),
+        list(_rows(answer, wanted.time_zone, len(wanted.by) - (wanted.interval is None))),
         outermost.total_groups if isinstance(outermost, Groups) else None,
     )
 
 
-def _rows(answer: Mapping[str, Result], time_zone: str) -> Iterator[list[str | int]]:
-    """Yield a line for each innermost bucket: what leads to it, and its count."""
+def _rows(answer: Mapping[str, Result], time_zone: str, deeper: int) -> Iterator[list[str | int]]:
+    """Yield a line for each innermost bucket: what leads to it, and its count.
+
+    :param deeper: how many levels stand below this one; an interval without events has nothing on them, and no line.
+    """
     result: Any = answer[_NAME]
     for bucket in result.buckets:
         name = bucket.key if hasattr(bucket, "key") else _moment(bucket.start_us, time_zone)
-        if _NAME in bucket.sub:
-            yield from ([name, *row] for row in _rows(bucket.sub, time_zone))
-        else:
+        if not deeper:
             yield [name, bucket.count]
+        elif bucket.sub:
+            yield from ([name, *row] for row in _rows(bucket.sub, time_zone, deeper - 1))
 
 
 def _moment(us: int, time_zone: str) -> str:
+    from mozdef_core.errors import QueryError
     from mozdef_core.query.calendar import read_zone
 
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-    return moment.astimezone(read_zone(time_zone)).isoformat()
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+        return moment.astimezone(read_zone(time_zone)).isoformat()
+    except OverflowError:
+        raise QueryError(
+            f"interval: one begins at {us} (microseconds since 1970), beyond the years 1 to 9999; "
+            "take a shorter interval or a later time"
+        ) from None
 
 
 def show(counted: Counted, form: str) -> None:

@@ -207,10 +207,10 @@ def read_moment(text: str) -> int:
     from mozdef_core.event import microseconds, now_us
     from mozdef_core.options import span
 
-    if re.fullmatch(r"\d.*[a-z]", text.strip()):
-        return now_us() - int(span(text).total_seconds() * 1_000_000)
     try:
+        if re.fullmatch(r"\d.*[a-z]", text.strip()):
+            return now_us() - int(span(text).total_seconds() * 1_000_000)
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return microseconds(moment.astimezone() if moment.tzinfo is None else moment)
+    except (ValueError, OverflowError):
         raise ValueError(f"expected a span such as 15m, 24h, 7d or an ISO time, got {text!r}") from None
-    return microseconds(moment.astimezone() if moment.tzinfo is None else moment)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mozdef_core.config import load
+from mozdef_core.drivers.store_memory import MemoryStore
+from mozdef_core.errors import QueryError
+from mozdef_core.event import microseconds
+from mozdef_core.query.model import All
 from mozdef_core.services.cli import main
+from mozdef_core.services.cli.search import read_moment
 from mozdef_core.services.compose import open_store
-from mozdef_core.services.counts import print_csv
+from mozdef_core.services.counts import Wanted, count, print_csv
 from mozdef_core.testing_contracts.store_events import BASE_US, stored_event
 
 HOUR_US = 3_600_000_000
@@ -94,6 +101,43 @@ def test_groups_within_a_histogram_are_those_of_each_interval() -> None:
         ],
         "total_groups": None,
     }
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_an_interval_without_events_has_no_groups_and_no_line(form: str) -> None:
+    arguments = ("*", *SPAN, "--by", "details.port", "--histogram", "hour", "--limit", "1", "--format", form)
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    if form == "json":
+        assert [list(row.values())[1:] for row in json.loads(result.stdout)["rows"]] == [
+            ["443", 2],
+            ["22", 2],
+        ]
+    else:
+        assert {len(row) for row in csv.reader(io.StringIO(result.stdout, newline=""))} == {3}
+
+
+def test_an_interval_that_begins_before_all_years_is_an_error_not_a_crash() -> None:
+    store = MemoryStore()
+    first_us = microseconds(datetime(1, 1, 2, tzinfo=UTC))
+    store.write([stored_event(first_us)])
+    with pytest.raises(QueryError, match="beyond the years 1 to 9999"):
+        count(store, Wanted([], 10, "7d", "UTC"), All(), (None, None))
+
+
+@pytest.mark.parametrize("moment", ["99999999999d", "0001-01-01", "soon", "5 apples"])
+def test_a_moment_that_cannot_be_reached_is_named(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        with pytest.raises(
+            ValueError, match=f"expected a span such as 15m, 24h, 7d or an ISO time, got '{moment}'"
+        ):
+            read_moment(moment)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.usefixtures("site")
