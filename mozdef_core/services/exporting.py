@@ -124,9 +124,8 @@ class Export:
         self._note = target.with_name(target.name + ".part.json")
         self._file: BinaryIO | None = None
         noted = read_sidecar(self._note)
-        self.complete = target.exists()
-        if self.complete and not resume:
-            raise TransferError(f"{target} exists already; remove it or name another file")
+        if target.exists() and not resume:
+            raise TransferError(_exists(target))
         if noted is not None and not resume:
             raise TransferError(
                 f"{self._part} was left by an export that did not end;"
@@ -139,6 +138,9 @@ class Export:
                 f"{self._part} is an export of {kept.query!r}; repeat that query to go on with it"
             )
         self.resumed = noted is not None
+        self.complete = target.exists()
+        if self.complete and self.resumed and not self._state.read:
+            raise TransferError(_exists(target))
 
     @property
     def wanted(self) -> Wanted:
@@ -158,12 +160,13 @@ class Export:
         :raises OSError: likewise, such as on a full disk.
         """
         if self.complete:
-            self._forget()
+            if self.resumed:
+                self._forget()
             return
         with self._opened() as file:
             if not self._state.read:
                 self._read(store, file, advance)
-        self._finish()
+            self._finish()  # while the file is locked
 
     def _opened(self) -> BinaryIO:
         file = self._part.open("ab")
@@ -172,14 +175,27 @@ class Export:
         except BlockingIOError:
             file.close()
             raise TransferError(f"another process writes {self._part}") from None
-        if file.tell() < self._state.size_bytes:
+        problem = self._problem(file)
+        if problem is not None:
             file.close()
-            raise TransferError(
-                f"{self._part} is shorter than {self._note.name} says; remove both and start without --resume"
-            )
+            raise TransferError(problem)
         file.truncate(self._state.size_bytes)
         self._save()
         return file
+
+    def _problem(self, file: BinaryIO) -> str | None:
+        """Return why an open part must not be gone on with, None when nothing speaks against it."""
+        opened = os.fstat(file.fileno())
+        if not self._part.exists() or not os.path.samestat(self._part.stat(), opened):
+            return f"another process has ended {self._part} just now"
+        size_bytes = opened.st_size
+        if size_bytes < self._state.size_bytes:
+            return (
+                f"{self._part} is shorter than {self._note.name} says; remove both and start without --resume"
+            )
+        if size_bytes and not self.resumed:
+            return f"{self._part} is there, and no export has noted that it is its own; remove it or name another file"
+        return None
 
     def _read(self, store: EventStore, file: BinaryIO, advance: Advance) -> None:
         pack = PACKERS[self._ending]
@@ -209,6 +225,8 @@ class Export:
                 transfer_parquet.write(whole, (Event.from_bytes(line.raw) for line in lines))
             with whole.open("rb") as file:
                 os.fsync(file.fileno())
+        if self.target.exists():  # it came while this one was written
+            raise TransferError(_exists(self.target))
         whole.replace(self.target)
         sync_directory(self.target.parent)
         self._forget()
@@ -219,3 +237,7 @@ class Export:
     def _forget(self) -> None:
         self._note.unlink(missing_ok=True)
         self._part.unlink(missing_ok=True)
+
+
+def _exists(target: Path) -> str:
+    return f"{target} exists already; remove it or name another file"

@@ -218,6 +218,45 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
     assert target.read_text() == "precious"
 
 
+def test_a_part_of_something_else_is_not_overwritten(tmp_path: Path) -> None:
+    other = tmp_path / "x.jsonl.part"
+    other.write_text("precious")
+    for resume in (False, True):
+        with pytest.raises(TransferError, match=r"x\.jsonl\.part is there, and no export has noted"):
+            Export(tmp_path / "x.jsonl", wanted(), resume=resume).run(filled(), lambda _: None)
+    (tmp_path / "x.jsonl").write_text("whole")
+    Export(tmp_path / "x.jsonl", wanted(), resume=True).run(filled(), lambda _: None)
+    assert other.read_text() == "precious"
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_a_file_that_comes_meanwhile_is_not_overwritten(tmp_path: Path, ending: str) -> None:
+    target = tmp_path / f"x{ending}"
+    with pytest.raises(TransferError, match="exists already"):
+        Export(target, wanted(), resume=False).run(filled(), lambda _: target.write_text("precious"))
+    assert target.read_text() == "precious"
+    target.unlink()
+    Export(target, wanted(), resume=True).run(MemoryStore(), lambda _: None)
+    assert len(events_of(target)) == 100
+
+
+def test_half_an_export_is_not_thrown_away_for_a_file_of_its_name(tmp_path: Path) -> None:
+    interrupted(tmp_path / "x.jsonl")
+    (tmp_path / "x.jsonl").write_text("precious")
+    with pytest.raises(TransferError, match="exists already"):
+        Export(tmp_path / "x.jsonl", wanted("hostname:*"), resume=True)
+    assert (tmp_path / "x.jsonl.part").stat().st_size
+
+
+def test_what_another_has_ended_meanwhile_is_not_cut(tmp_path: Path) -> None:
+    target = tmp_path / "x.jsonl"
+    first, second = (Export(target, wanted(), resume=False) for _ in range(2))
+    with second._part.open("ab") as file:
+        first.run(filled(), lambda _: None)
+        assert "another process has ended" in str(second._problem(file))
+    assert len(events_of(target)) == 100
+
+
 def interrupted(target: Path) -> None:
     store = filled(100, CutStore([1_000], fails=range(2, 20)))
     fail(Export(target, wanted("hostname:*"), resume=False), store)
