@@ -71,6 +71,7 @@ def walk(
         assert page.complete
         pages.append([event.id for event in page.events])
         after = page.after
+        assert len(pages) < 1_000  # a page that leads on to itself
         if after is None:
             return pages
 
