@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
 from mozdef_core.options import Field, Options, Secret
+
+
+_NO_HEADER: Final = (
+    "expected printable ASCII characters; there are others in it, such as a newline at its end"
+)
 
 
 class IndexOptions(Options):
@@ -44,11 +50,11 @@ class IndexOptions(Options):
     @classmethod
     def _web_addresses(cls, value: list[str]) -> list[str]:
         for url in value:
+            if "@" in url:  # first of all: no other complaint may show it
+                raise ValueError("a password does not belong in an address that is shown and logged")
             parts = urlsplit(url)
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"expected an address such as https://node1.example:9200, got {url!r}")
-            if parts.username or parts.password:
-                raise ValueError("a password does not belong in an address that is shown and logged")
         return value
 
     @model_validator(mode="after")
@@ -57,7 +63,18 @@ class IndexOptions(Options):
             raise ValueError("username and password belong together")
         if self.client_key is not None and self.client_cert is None:
             raise ValueError("client_key needs client_cert")
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Secret) and not _fits_header(value.reveal()):
+                raise ValueError(f"{name}: {_NO_HEADER}")
+        if self.username is not None and not _fits_header(self.username):
+            raise ValueError(f"username: {_NO_HEADER}")
         secure = all(url.startswith("https:") for url in self.urls)
         if not secure and (self.ca_certs or self.client_cert):
             raise ValueError("certificates are for addresses that begin with https")
         return self
+
+
+def _fits_header(text: str) -> bool:
+    """Return whether a header of HTTP can carry a text; a client that is given another one quotes it in its error."""
+    return text.isascii() and text.isprintable()

@@ -159,8 +159,10 @@ class Writing:
             answer = self._engine.perform("POST", "/_bulk", body=b"".join(line.lines for line in batch))
         except StoreUnavailableError as error:
             return batch, error
-        if answer.status in (400, 413):
-            return self._halve(batch, answer)
+        if answer.status == 413 or (answer.status == 400 and isinstance(answer.body, dict)):
+            return self._halve(
+                batch, answer
+            )  # a 400 that is no JSON comes from a proxy, and is about no event
         if answer.status in (401, 403):
             raise unavailable("the events cannot be written", answer)
         if not answer.ok or not isinstance(answer.body, dict):

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from mozdef_core.discovery import options_of
+from mozdef_core.drivers.store_elasticsearch import ElasticsearchStore
 from mozdef_core.errors import ConfigError, QueryError, QueryTimeoutError, StoreUnavailableError
 from mozdef_core.event import new_ids
 from mozdef_core.indices import Answer, Dialect, IndexOptions, IndexStore
@@ -135,14 +137,25 @@ def test_what_is_not_about_the_document_costs_no_event(status: int, kind: str) -
 @pytest.mark.parametrize("status", [400, 413])
 def test_one_event_that_a_node_will_not_read_costs_no_other(status: int) -> None:
     engine = ScriptedEngine()
+    said: dict[int, object] = {400: failure(400, "illegal_argument_exception"), 413: "no"}
     engine.take = lambda _, path, body: (
-        Answer(status, "no") if path == "/_bulk" and b"poison" in (body or b"") else None
+        Answer(status, said[status]) if path == "/_bulk" and b"poison" in (body or b"") else None
     )
     events = [stored_event(details={"poison" if step == 5 else "good": 1}) for step in range(11)]
     run = writing(engine)
     run.run(events)
     assert [refusal.event for refusal in run.refusals] == [events[5]]
     assert set(engine.stored) == {event.id for event in events if event is not events[5]}
+
+
+def test_a_proxy_that_will_not_read_anything_costs_no_event() -> None:
+    engine = ScriptedEngine(
+        lambda _, path, __: Answer(400, "<html>Bad Request") if path == "/_bulk" else None
+    )
+    run = writing(engine, patience_s=0)
+    with pytest.raises(StoreUnavailableError, match="400: <html>Bad Request"):
+        run.run([stored_event(), stored_event()])
+    assert not run.refusals
 
 
 def test_a_day_that_was_dropped_is_made_again() -> None:
@@ -263,6 +276,26 @@ def test_a_reader_writes_nothing() -> None:
 def test_a_wrong_option_is_named(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         IndexOptions(**wrong)
+
+
+@pytest.mark.parametrize("url", ["elastic:word@node:9200", "ftp://me:word@node", "https://me:word@[node"])
+def test_a_password_in_an_address_is_shown_by_no_complaint(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        options_of(ElasticsearchStore, {"urls": [url]}, "store.elasticsearch")
+    assert "word@" not in str(caught.value)
+    assert "a password does not belong" in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["\n", "\u20ac", "\r\nX: y"])
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(
+    ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORD", f"word{ending}")
+    for table in ({"api_key": "env:WORD"}, {"username": "a", "password": "env:WORD"}):
+        with pytest.raises(ConfigError) as caught:
+            options_of(ElasticsearchStore, table, "store.elasticsearch")
+        assert "word\n" not in str(caught.value)
+        assert f"{list(table)[-1]}: expected printable ASCII" in str(caught.value)
 
 
 def test_retention_removes_only_its_own_indices() -> None:

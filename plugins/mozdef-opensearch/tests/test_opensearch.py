@@ -116,3 +116,14 @@ def test_there_is_one_way_in(monkeypatch: pytest.MonkeyPatch) -> None:
         options("https://127.0.0.1:1", username="a", password="env:WORD", token="env:WORD")
     with pytest.raises(ValidationError, match="belong together"):
         options("https://127.0.0.1:1", username="a")
+
+
+@pytest.mark.parametrize("name", ["token", "password"])
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORD", "word\n")
+    more = {"username": "a"} if name == "password" else {}
+    with pytest.raises(ValidationError, match=f"{name}: expected printable ASCII") as caught:
+        options("https://127.0.0.1:1", **{name: "env:WORD"}, **more)
+    assert "word" not in str(caught.value).replace("password", "")
