@@ -10,7 +10,6 @@ from pydantic import field_validator, model_validator
 
 from mozdef_core.options import Field, Options, Secret
 
-
 _NO_HEADER: Final = (
     "expected printable ASCII characters; there are others in it, such as a newline at its end"
 )
