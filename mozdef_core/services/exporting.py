@@ -235,8 +235,8 @@ class Export:
         write_sidecar(self._note, self._state.to_dict())
 
     def _forget(self) -> None:
-        self._note.unlink(missing_ok=True)
         self._part.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)  # last: it tells whose the part is
 
 
 def _exists(target: Path) -> str:
