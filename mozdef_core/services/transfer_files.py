@@ -16,7 +16,7 @@ from mozdef_core.services.transfer import TransferError
 
 LONGEST_LINE: Final = 8 << 20
 """Far more than an event within the limits needs."""
-_PIECE: Final = 16 << 10  # of compressed bytes: what one of them may unfold to stays bearable
+_PIECE: Final = 2 << 10  # of compressed bytes: a block of 4 may unfold to 128 KiB, so a piece to 64 MiB
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 PARQUET: Final = b"PAR1"

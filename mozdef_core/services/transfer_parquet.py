@@ -122,22 +122,26 @@ def read(path: Path) -> Iterator[Line]:
     with _arrow() as arrow, arrow.parquet.ParquetFile(path) as file:
         names = file.schema_arrow.names
         for name in ("id", "event"):
-            if name not in names or not _is_text(arrow, file.schema_arrow.field(name).type):
+            if names.count(name) != 1 or not _is_text(arrow, file.schema_arrow.field(name).type):
                 raise TransferError(
                     f"{path}: expected the columns id and event with texts, got {', '.join(names)}"
                 )
         number = 0
         for batch in file.iter_batches(batch_size=1_000, columns=["id", "event"]):
-            for event_id, body in zip(batch.column("id"), batch.column("event"), strict=True):
+            for row in zip(batch.column("id"), batch.column("event"), strict=True):
                 number += 1
-                yield _line(number, event_id.as_py(), body.as_py())
+                yield _line(number, *row)
 
 
 def _is_text(arrow: Any, kind: Any) -> bool:
     return bool(arrow.types.is_string(kind) or arrow.types.is_large_string(kind))
 
 
-def _line(number: int, event_id: str | None, body: str | None) -> Line:
+def _line(number: int, id_scalar: Any, event_scalar: Any) -> Line:
+    try:
+        event_id, body = id_scalar.as_py(), event_scalar.as_py()
+    except UnicodeDecodeError:  # Arrow does not look at what a file calls a text
+        return Line(number, b"", InvalidItemError("not-an-event", "id or event is no UTF-8"))
     if event_id is None or body is None:
         return Line(number, b"", InvalidItemError("not-an-event", "id or event is null"))
     raw = b'{"id":%b,"event":%b}' % (orjson.dumps(event_id), body.encode())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from mozdef_core.services import transfer_files
 from mozdef_core.services.backfill import read_event, restore
 from mozdef_core.services.importing import BACKLOG, Import, Outcome, Positions
 from mozdef_core.services.transfer import TransferError
-from mozdef_core.services.transfer_files import PACKERS
+from mozdef_core.services.transfer_files import PACKERS, read_lines
 from mozdef_core.services.transfer_parquet import write as write_parquet
 from mozdef_core.settings import RetentionSettings
 from mozdef_core.testing_contracts.store_events import BASE_US, stored_event
@@ -183,6 +184,42 @@ def test_a_row_of_nulls_is_named(tmp_path: Path) -> None:
     parquet.write_table(pa.table(columns), tmp_path / "x")
     site = Site(tmp_path)
     assert site.file(tmp_path / "x") == Outcome(queued=1, rejected=2)
+
+
+def test_a_row_that_is_no_utf8_is_named_and_costs_no_other(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    good = stored_event()
+    texts = pa.array([b"\xff{}", orjson.dumps(good.body)], pa.binary())
+    whole = pa.Array.from_buffers(pa.string(), 2, texts.buffers())
+    parquet.write_table(
+        pa.table([pa.array([good.id, good.id]), whole], names=["id", "event"]), tmp_path / "x"
+    )
+    assert Site(tmp_path).file(tmp_path / "x") == Outcome(queued=1, rejected=1)
+
+
+def test_a_parquet_file_with_a_column_twice_is_said_to_be_one(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = [pa.array(["x"]), pa.array(["{}"]), pa.array(["{}"])]
+    parquet.write_table(pa.table(columns, names=["id", "event", "event"]), tmp_path / "x")
+    with pytest.raises(
+        TransferError, match="expected the columns id and event with texts, got id, event, event"
+    ):
+        Site(tmp_path).file(tmp_path / "x")
+
+
+def test_a_small_file_that_unfolds_to_much_takes_little_memory() -> None:
+    block, last = (((131_072 << 3 | 1 << 1 | end).to_bytes(3, "little") + b"x") for end in (0, 1))
+    bomb = b"\x28\xb5\x2f\xfd\x00\x38" + block * 8_000 + last  # of 32 KB a gigabyte
+    tracemalloc.start()
+    try:
+        (line,) = read_lines(io.BytesIO(bomb), "bomb")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert line.wrong is not None
+    assert most < 160 << 20
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".jsonl.zst", ".parquet"])
