@@ -12,6 +12,7 @@ from mozdef_core.errors import QueryError, QueryTimeoutError, StoreUnavailableEr
 from mozdef_core.event import Event
 from mozdef_core.indices.engine import Answer, Engine, describe, json_body, json_lines, reason, unavailable
 from mozdef_core.indices.names import Names
+from mozdef_core.ports.store import took_too_long
 from mozdef_core.query.dsl.clauses import Clause
 
 _LENIENT: Final = {"ignore_unavailable": "true", "allow_no_indices": "true"}
@@ -46,10 +47,7 @@ class Clock:
         :raises QueryTimeoutError: there is none.
         """
         if self.up:
-            raise QueryTimeoutError(
-                f"the answer took longer than {self.limit_s:g} s and is given up, for it is never cut: "
-                "narrow the query or take a shorter time"
-            )
+            raise QueryTimeoutError(took_too_long(self.limit_s))
 
     def body(self, query: Clause, **members: Any) -> dict[str, Any]:
         """Return the body of a search that the engine itself ends in time."""
@@ -170,10 +168,7 @@ def complete(answer: Mapping[str, Any], clock: Clock) -> None:
     :raises QueryTimeoutError: it has.
     """
     if answer["timed_out"]:
-        raise QueryTimeoutError(
-            f"the answer took longer than {clock.limit_s:g} s and is given up, for it is never cut: "
-            "narrow the query or take a shorter time"
-        )
+        raise QueryTimeoutError(took_too_long(clock.limit_s))
 
 
 def counting(clock: Clock, query: Clause, **members: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ FOREIGN: Final = "_id:foreign"
 ANY_LONG: Final = "*:long"
 """Stands in ``odd`` where a string is too long to stand whole in ``any``."""
 
-_MOST_NODES: Final = 200_000
+_MOST_REMEMBERED: Final = 200_000
 _NUMERIC: Final = ("-", *"0123456789")
 _LONGEST_ADDRESS: Final = 64
 _MANY: Final = 50
@@ -93,6 +93,7 @@ class _Making:
         "odd",
         "paths",
         "plain_times",
+        "remembered",
         "spelt",
         "summary",
         "values",
@@ -109,6 +110,7 @@ class _Making:
         self.more: list[str] = []
         self.any: set[str] = set()
         self.odd: set[str] = set()
+        self.remembered = 0
 
     def put(self, column: str, term: str) -> None:
         """Add a term to a column."""
@@ -120,7 +122,10 @@ class _Making:
 
 
 class Layout:
-    """Makes documents; it remembers the paths that it has seen, up to 200,000, so keep one. Not for several threads."""
+    """Makes documents; it remembers paths and strings that it has seen, so keep one. Not for several threads.
+
+    Up to 200,000 of both together, which take some 140 MB; then it begins anew.
+    """
 
     def __init__(self) -> None:
         self._root = _Node("")
@@ -132,7 +137,7 @@ class Layout:
         :raises ValueError: it has no readable time.
         :raises RecursionError: it is nested too deep.
         """
-        if self._size > _MOST_NODES:
+        if self._size > _MOST_REMEMBERED:
             self._root, self._size = _Node(""), 0
         us, received = _time(event, "utctimestamp"), _time(event, "receivedtimestamp")
         made = _Making(frozenset(name for name in event.defaulted if isinstance(name, str)))
@@ -147,6 +152,7 @@ class Layout:
             else:
                 made.odd.add(field + TIME)
         self._object(event.body, self._root, made)
+        self._size += made.remembered
         _note_doubles(made)
         document: dict[str, Any] = {"us": us, "tie": tie(event.id), "received": received, "id": event.id}
         document.update(made.columns)
@@ -222,6 +228,7 @@ def _put_string(made: _Making, node: _Node, text: str) -> None:
         known = _terms(node, text)
         if len(node.known) < _MOST_KNOWN and len(text) < _LONGEST_KNOWN:
             node.known[text] = known
+            made.remembered += 1
     if node.path not in made.defaulted:
         made.paths.add(known.kind)
     if node.time and node.path in made.plain_times:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mozdef_core.event import Event
 from mozdef_core.query import evaluate
 from mozdef_core.query.dsl import compile as dsl
+from mozdef_core.query.dsl import document
 from mozdef_core.query.dsl import expressions as lucene
 from mozdef_core.query.dsl.clauses import EVERYTHING, NOTHING, both, either, negated
 from mozdef_core.query.dsl.document import Layout
@@ -175,3 +176,22 @@ def test_clauses_that_decide_nothing_are_left_out() -> None:
     assert either([one, NOTHING]) == both([one, EVERYTHING]) == negated(negated(one)) == one
     assert either([one, EVERYTHING]) == negated(NOTHING) == both([]) == EVERYTHING
     assert both([one, NOTHING]) == negated(EVERYTHING) == either([]) == NOTHING
+
+
+def test_a_layout_remembers_a_bounded_number_of_strings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "_MOST_REMEMBERED", 300)
+    layout = Layout()
+    events = [stored_event(details={f"k{key}": f"V{number}" for key in range(20)}) for number in range(100)]
+    fresh = [Layout().document(event) for event in events]
+    most = 0
+    for event, expected in zip(events, fresh, strict=True):
+        made = layout.document(event)
+        assert {
+            name: sorted(value) if isinstance(value, list) else value for name, value in made.items()
+        } == {name: sorted(value) if isinstance(value, list) else value for name, value in expected.items()}
+        most = max(most, remembered(layout._root))
+    assert 200 < most < 400
+
+
+def remembered(node: document._Node) -> int:
+    return len(node.known) + sum(1 + remembered(child) for child in node.children.values())
