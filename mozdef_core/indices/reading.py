@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
+from mozdef_core.errors import StoreUnavailableError
 from mozdef_core.event import Event
 from mozdef_core.indices.requests import Clock, Gone, Requests, event_of, pit
 from mozdef_core.query.dsl.clauses import Clause, both, either
@@ -12,6 +13,8 @@ from mozdef_core.query.model import Order
 from mozdef_core.query.order import Position
 
 MOST_AT_ONCE: Final = 5_000
+_MOST_GONE: Final = 5
+"""A point in time that is gone so many times in a row is not opened again."""
 _ID_SORT: Final = [{"id": "asc"}]
 
 
@@ -86,13 +89,16 @@ def _pieces(
 ) -> Iterator[Any]:
     """Yield the answers behind a hit, from one point in time, until one is not full."""
     snapshot = requests.open_snapshot()
+    gone = 0
     try:
         while snapshot is not None:
             try:
                 answer = requests.search({**following(last, size), **pit(snapshot)})
             except Gone:
+                gone = _again(gone)
                 snapshot = requests.open_snapshot()
                 continue
+            gone = 0
             yield answer
             hits = answer["hits"]["hits"]
             if len(hits) < size or answer["timed_out"]:
@@ -103,6 +109,18 @@ def _pieces(
             requests.close_snapshot(snapshot)
 
 
+def _again(gone: int) -> int:
+    """Count one more time that a point in time was gone as soon as it was opened.
+
+    :raises StoreUnavailableError: that is no accident any more.
+    """
+    if gone + 1 == _MOST_GONE:
+        raise StoreUnavailableError(
+            f"the events cannot be read in pages: {_MOST_GONE} points in time in a row were gone when they were asked"
+        )
+    return gone + 1
+
+
 def by_id(requests: Requests, query: Clause) -> Iterator[Event]:
     """Return an iterator over what a query finds now, in the order of the ids."""
     snapshot = requests.open_snapshot()
@@ -110,7 +128,7 @@ def by_id(requests: Requests, query: Clause) -> Iterator[Event]:
 
 
 def _by_id(requests: Requests, query: Clause, snapshot: str) -> Iterator[Event]:
-    size, after = 1_000, None
+    size, after, gone = 1_000, None, 0
     try:
         while True:
             body = {
@@ -125,10 +143,12 @@ def _by_id(requests: Requests, query: Clause, snapshot: str) -> Iterator[Event]:
             try:
                 hits = requests.search(body)["hits"]["hits"]
             except Gone:  # the caller took long; what has been dropped or stored meanwhile shows
+                gone = _again(gone)
                 snapshot = requests.open_snapshot() or ""
                 if not snapshot:
                     return
                 continue
+            gone = 0
             yield from map(event_of, hits)
             if len(hits) < size:
                 return

@@ -22,7 +22,7 @@ from mozdef_core.indices.names import Name, Names, day_of_id, name_of
 from mozdef_core.indices.writing import Writing
 from mozdef_core.query.dsl.document import FOREIGN, Layout
 from mozdef_core.query.dsl.template import mapping
-from mozdef_core.query.model import All, Search
+from mozdef_core.query.model import All, Regexp, Search
 from mozdef_core.testing_contracts.store_events import BASE_US, stored_event
 
 DIALECT = Dialect("Engine", (8,), "/_pit", "id", "/_pit", False, "there is another store for that")
@@ -252,6 +252,29 @@ def test_a_search_that_the_engine_gives_up_says_that_it_is_not_complete() -> Non
     answer = Answer(200, {"_shards": {"failed": 0}, "timed_out": True, "hits": {"hits": [hit]}})
     page = opened(lambda _, path, __: answer if path.endswith("_search") else None).search(Search())
     assert (list(page.events), page.after, page.complete) == ([event], None, False)
+
+
+def test_points_in_time_that_are_always_gone_are_not_opened_for_ever() -> None:
+    hit = {"_id": "x", "sort": [1, 1], "_source": {"event": stored_event().body}}
+    opened = 0
+
+    def take(_method: str, path: str, body: bytes | None) -> Answer | None:
+        nonlocal opened
+        if path.endswith("/_pit"):
+            opened += 1
+            assert opened < 100
+            return Answer(200, {"id": "p"})
+        if path.endswith("/_search"):
+            wanted = orjson.loads(body or b"")
+            full = {"timed_out": False, "_shards": {"failed": 0}, "hits": {"hits": [hit] * wanted["size"]}}
+            return Answer(404, {}) if "pit" in wanted else Answer(200, full)
+        return None
+
+    store = IndexStore(ScriptedEngine(take), IndexOptions(), "reader")
+    with pytest.raises(StoreUnavailableError, match="5 points in time in a row were gone"):
+        store.search(Search(Regexp("summary", "no such summary")))
+    with pytest.raises(StoreUnavailableError, match="5 points in time in a row were gone"):
+        list(store.between_ids("0", "Z"))
 
 
 def test_a_reader_writes_nothing() -> None:
