@@ -128,6 +128,19 @@ class Service:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return {int(pid): "" for pid in path.read_text().split()}
 
+    def writers(self) -> list[int]:
+        """Return the processes that write the store: the one that the worker has started, if it has."""
+        found = []
+        for worker in self.children():
+            for task in Path(f"/proc/{worker}/task").glob(
+                "*/children"
+            ):  # each thread has children of its own
+                try:
+                    found += [int(pid) for pid in task.read_text().split()]
+                except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                    continue
+        return found
+
     def roles(self) -> dict[str, int]:
         """Return the process ids of web, worker and scheduler, in the order in which they were forked at first."""
         return dict(zip(("web", "worker", "scheduler"), sorted(self.children()), strict=False))

@@ -130,7 +130,7 @@ class TantivyStore(EventStore):
         except (TypeError, ValueError, RecursionError):
             if "details" not in event.body:
                 raise
-            return partition, partition.document(_with_details_as_text(event))
+            return partition, partition.document(with_details_as_text(event))
 
     def _give_up(self, events: Sequence[Event]) -> None:
         """Forget every writer: after an error they report commits that never reach the disk."""
@@ -313,6 +313,7 @@ def _day(text: str) -> str:
     return text
 
 
-def _with_details_as_text(event: Event) -> Event:
+def with_details_as_text(event: Event) -> Event:
+    """Return an event whose details are one string, under ``details.fallback``."""
     text = json.dumps(event.body["details"], ensure_ascii=False, default=str)
     return event.with_change(Change(set={"details": {"fallback": text}}))

@@ -19,6 +19,10 @@ from mozdef_core.event import first_id_at, microseconds
 _DAY_US: Final = 86_400_000_000
 
 
+class StoreLockedError(StoreUnavailableError):
+    """Another process has the store open for writing."""
+
+
 class Shelf:
     """The partitions under a directory, kept in step with it.
 
@@ -63,6 +67,11 @@ class Shelf:
                         raise
                     del self._partitions[name]  # retention has removed it meanwhile
             self._refreshed_s = now_s
+
+    def expire(self) -> None:
+        """Have the next :meth:`refresh` look, however little time has passed since the last."""
+        with self._lock:  # after a refresh that runs now and may have missed what has just been written
+            self._refreshed_s = -1.0
 
     def _list(self) -> None:
         try:
@@ -164,7 +173,7 @@ def _lock_writer(path: Path) -> TextIO:
         guard.seek(0)
         holder = guard.read().strip() or "unknown"
         guard.close()
-        raise StoreUnavailableError(
+        raise StoreLockedError(
             f"the store {path} is open for writing in process {holder}; only one process may write to it"
         ) from None
     except OSError as error:

@@ -34,7 +34,7 @@ def event(number: int) -> dict[str, object]:
 def usage(service: Service) -> tuple[float, float]:
     """Return CPU seconds used so far and memory (PSS, MB) of all processes."""
     cpu = pss = 0.0
-    for pid in [service.process.pid, *service.children()]:
+    for pid in [service.process.pid, *service.children(), *service.writers()]:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         cpu += (int(fields[11]) + int(fields[12])) / 100
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()

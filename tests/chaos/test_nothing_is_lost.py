@@ -1,7 +1,8 @@
-"""Kill web, worker or everything at random moments, fill the disk, and count every acknowledged event at the end.
+"""Kill web, worker, writer or everything at random moments, fill the disk, count every acknowledged event at the end.
 
-An event is acknowledged over HTTP by its 200, and over syslog TCP by the clean end of a connection that the sender has
-half-closed (a connection whose receiver dies is reset).
+The writer is the process in which the worker has the store written. An event is acknowledged over HTTP by its 200, and
+over syslog TCP by the clean end of a connection that the sender has half-closed (a connection whose receiver dies is
+reset).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 import urllib.error
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -134,7 +136,7 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path):
     chance = random.Random(int(os.environ.get("MOZDEF_CHAOS_SEED", "7")))
     victims = Counter()
     try:
-        order = (["web", "worker", "all"] * KILLS)[:KILLS]
+        order = (["web", "worker", "writer", "all"] * KILLS)[:KILLS]
         chance.shuffle(order)
         for victim in order:
             time.sleep(chance.uniform(0.2, 1.5))
@@ -142,6 +144,10 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path):
             if victim == "all":
                 service.kill_all()
                 service.start()
+                continue
+            if victim == "writer":  # the worker starts another when it has something to write
+                with suppress(ProcessLookupError):
+                    os.kill(eventually(service.writers)[0], signal.SIGKILL)
                 continue
             report = eventually(lambda: [
                 one for one in service.cli("status", check=False)["processes"]
