@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mozdef_core.drivers import tantivy_writer_process
+from mozdef_core.drivers import store_tantivy, tantivy_writer_process
 from mozdef_core.drivers.store_tantivy import TantivyStore
 from mozdef_core.drivers.tantivy_writer_frames import receive, send
 from mozdef_core.drivers.tantivy_writer_store import TantivyStoreApart
@@ -294,6 +294,36 @@ def test_what_the_writer_logs_is_logged_here(tmp_path: Path, caplog: pytest.LogC
     assert ("mozdef_core.drivers.tantivy_partition", logging.INFO) in {
         (name, level) for name, level, text in caplog.record_tuples if str(leftover) in text
     }
+
+
+def test_each_look_after_a_write_finds_what_was_written_and_what_was_removed(
+    store: TantivyStoreApart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_tantivy, "_REFRESH_S", 3600)
+    for number in range(1, 4):
+        events = batch(9)
+        store.write(events)
+        assert store.count(All()) == 9 * number
+        assert store.known(ids(events)) == ids(events)
+        assert store.get(events[0].id) == events[0]
+    assert len(store.partitions()) == 3
+    assert store.drop_before("2026-03-30") == 1
+    assert len(store.partitions()) == 2
+    assert store.count(All()) == 18
+
+
+def test_a_writer_that_does_not_close_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tantivy_writer_process, "CLOSE_S", 0.1)
+    store = TantivyStoreApart(OPTIONS, tmp_path / "store", "writer")
+    events = batch(9)
+    store.write(events)
+    pid = pid_of(store)
+    os.kill(pid, signal.SIGSTOP)
+    store.close()
+    assert state_of(pid) == "gone"
+    reader = TantivyStoreApart(OPTIONS, tmp_path / "store", "reader")
+    assert reader.count(All()) == 9
+    reader.close()
 
 
 def test_a_closed_store_starts_no_writer(tmp_path: Path) -> None:
