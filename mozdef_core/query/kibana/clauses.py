@@ -109,7 +109,13 @@ def _words(kind: str, field: str, value: Scalar, more: Mapping[str, Any]) -> Que
         raise QueryError(f"{kind} of the type {more['type']!r} cannot be answered here")
     if more.get("minimum_should_match", 1) not in (1, "1") or more.get("slop"):
         raise QueryError(f"{kind}: 'minimum_should_match' and 'slop' cannot be answered here")
+    _check_scalar(kind, field, value)
     return (every_word if str(more.get("operator", "or")).lower() == "and" else any_word)(field, value)
+
+
+def _check_scalar(kind: str, field: str, value: object) -> None:
+    if isinstance(value, list | dict):
+        raise QueryError(f"{kind} on {field}: expected a text, a number or a boolean, got {value!r:.60}")
 
 
 def _match_phrase(body: Mapping[str, Any], names: Names) -> Query:
@@ -141,6 +147,8 @@ def _multi_match(body: Mapping[str, Any], names: Names) -> Query:
     fields = more.get("fields") or [ANY_FIELD]
     if isinstance(fields, str):
         fields = [fields]
+    if not isinstance(fields, list) or not all(isinstance(field, str) for field in fields):
+        raise QueryError(f"multi_match: expected names of fields, got {fields!r:.60}")
     own = [ANY_FIELD if field == ANY_FIELD else names.name(field) for field in fields]
     if any("*" in field for field in own if field != ANY_FIELD):
         raise QueryError(f"multi_match: expected names of fields without wildcards, got {fields!r}")

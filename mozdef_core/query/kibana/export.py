@@ -82,6 +82,18 @@ def embedded(value: object, where: str) -> Any:
         raise QueryError(f"{where}: expected JSON in a text: {error}") from None
 
 
+def listed(value: object, where: str) -> list[Any]:
+    """Return a list inside of an object; an empty one where there is none.
+
+    :raises QueryError: something else is there.
+    """
+    if isinstance(value, list):
+        return value
+    if value:
+        raise QueryError(f"{where}: expected a list, got {value!r:.60}")
+    return []
+
+
 def _entries(content: str | bytes) -> Iterator[tuple[str, Any]]:
     text = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
     text = text.removeprefix(b"\xef\xbb\xbf")
@@ -147,7 +159,11 @@ def read_references(references: object) -> dict[str, tuple[str, str]]:
 
 
 def _missing(details: Mapping[str, Any]) -> Iterator[str]:
-    for reference in details.get("missingReferences") or []:
+    for reference in _objects(details, "missingReferences"):
         yield f"the export misses {reference.get('type')} {reference.get('id')!r}, which an object refers to"
-    for left_out in details.get("excludedObjects") or []:
+    for left_out in _objects(details, "excludedObjects"):
         yield f"the export left out {left_out.get('type')} {left_out.get('id')!r}: {left_out.get('reason')}"
+
+
+def _objects(details: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    return [entry for entry in listed(details.get(name), name) if isinstance(entry, Mapping)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mozdef_core.errors import QueryError
-from mozdef_core.query.kibana.export import Export, SavedObject, embedded
+from mozdef_core.query.kibana.export import Export, SavedObject, embedded, listed
 from mozdef_core.query.kibana.sources import KINDS, Source, by_value, sort_order, source_of, time_range
 
 _NO_DATA: Final = frozenset({"DASHBOARD_MARKDOWN", "image", "links", "markdown", "navigation"})
@@ -40,10 +40,16 @@ class Panel:
         more = {"query": config.get("query"), "filter": config.get("filters")}
         time = time_range(config.get("timeRange") or config.get("time_range"))
         searches = (*found.searches, more) if more["query"] or more["filter"] else found.searches
-        columns = tuple(map(str, config.get("columns") or self.entry.get("columns") or ())) or found.columns
+        columns = config.get("columns") or self.entry.get("columns")
         sort = sort_order(config.get("sort") or self.entry.get("sort")) or found.sort
         return replace(
-            found, title=self.title, kind="panel", searches=searches, time=time, columns=columns, sort=sort
+            found,
+            title=self.title,
+            kind="panel",
+            searches=searches,
+            time=time,
+            columns=tuple(map(str, listed(columns, "columns"))) or found.columns,
+            sort=sort,
         )
 
     def _content(self, config: Mapping[str, Any], dashboard: SavedObject, export: Export) -> Source | None:
@@ -110,17 +116,19 @@ def control_filters(dashboard: SavedObject) -> list[Mapping[str, Any]]:
 
 def _chosen(kind: str, chosen: Mapping[str, Any]) -> Mapping[str, Any] | None:
     field = chosen.get("fieldName")
+    if kind in ("optionsListControl", "rangeSliderControl") and not isinstance(field, str):
+        raise QueryError(f"a control: expected the name of a field under 'fieldName', got {field!r:.60}")
     if kind == "optionsListControl":
         if chosen.get("existsSelected"):
             return {"exists": {"field": field}}
-        options = chosen.get("selectedOptions") or []
+        options = listed(chosen.get("selectedOptions"), "selectedOptions")
         return (
             {"bool": {"should": [{"match_phrase": {field: option}} for option in options]}}
             if options
             else None
         )
     if kind == "rangeSliderControl":
-        ends = chosen.get("value") or ["", ""]
+        ends = listed(chosen.get("value"), "value")
         limits = {key: end for key, end in zip(("gte", "lte"), ends, strict=False) if end not in ("", None)}
         return {"range": {field: limits}} if limits else None
     if kind == "timeSlider":

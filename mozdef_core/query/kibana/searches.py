@@ -11,7 +11,7 @@ from mozdef_core.event import isoformat
 from mozdef_core.event import now_us as present
 from mozdef_core.query.bounds import TIME_FIELDS
 from mozdef_core.query.datemath import resolve
-from mozdef_core.query.kibana.export import Export, SavedObject, embedded, read_export
+from mozdef_core.query.kibana.export import Export, SavedObject, embedded, listed, read_export
 from mozdef_core.query.kibana.filters import all_of, read_source
 from mozdef_core.query.kibana.names import RENAMED, Names
 from mozdef_core.query.kibana.panels import control_filters, panels
@@ -155,10 +155,14 @@ class _Reader:
 
     def _names(self, pattern: SavedObject | None) -> Names:
         fields = embedded(pattern.attributes.get("fields"), "fields") if pattern else None
-        known = [field for field in fields or [] if isinstance(field, Mapping) and "name" in field]
+        known = [
+            field for field in listed(fields, "fields") if isinstance(field, Mapping) and "name" in field
+        ]
         scripted = {str(field["name"]) for field in known if field.get("scripted")}
         runtime = embedded(pattern.attributes.get("runtimeFieldMap"), "runtimeFieldMap") if pattern else None
-        scripted.update(map(str, runtime or ()))
+        scripted.update(
+            map(str, runtime if isinstance(runtime, Mapping) else listed(runtime, "runtimeFieldMap"))
+        )
         return Names(self.now_us, self.renamed, [str(field["name"]) for field in known], scripted)
 
     def _between(

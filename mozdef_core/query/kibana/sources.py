@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mozdef_core.errors import QueryError
-from mozdef_core.query.kibana.export import Export, SavedObject, embedded, read_references
+from mozdef_core.query.kibana.export import Export, SavedObject, embedded, listed, read_references
 
 _INDEX: Final = "kibanaSavedObjectMeta.searchSourceJSON.index"
 _OWN_DATA: Final = {
@@ -105,7 +105,7 @@ def chart(base: Source, kind: str, linked: str | None, export: Export) -> Source
 def _saved_search(base: Source, attributes: Mapping[str, Any]) -> Source:
     if attributes.get("isTextBasedQuery"):
         raise QueryError("it is written in ES|QL or SQL; expected KQL or Lucene: write the search by hand")
-    columns = tuple(str(name) for name in attributes.get("columns") or [] if name != "_source")
+    columns = tuple(str(name) for name in listed(attributes.get("columns"), "columns") if name != "_source")
     time = time_range(attributes.get("timeRange")) if attributes.get("timeRestore") else None
     return replace(base, columns=columns, sort=sort_order(attributes.get("sort")), time=time)
 

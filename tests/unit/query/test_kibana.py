@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -657,6 +658,41 @@ def test_any_content_is_read_or_refused(query: Any, clause: Any, panels: Any) ->
         assert evaluate.compile(search.search.query)(stored_event()) in (True, False)
     for error in found.refused:
         assert str(error).startswith(("search 'S': ", "dashboard 'D': ", "panel 'D / "))
+
+
+def places(node: Any, *above: Any) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in an object of an export, also within the JSON in its texts (``None``)."""
+    yield above
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from places(value, *above, key)
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from places(value, *above, number)
+    elif isinstance(node, str) and node[:1] in ("{", "["):
+        yield from places(json.loads(node), *above, None)
+
+
+def replaced(node: Any, place: tuple[Any, ...], value: Any) -> Any:
+    if not place:
+        return value
+    first, *rest = place
+    if first is None:
+        return json.dumps(replaced(json.loads(node), tuple(rest), value))
+    copied = node.copy()
+    copied[first] = replaced(node[first], tuple(rest), value)
+    return copied
+
+
+@pytest.mark.parametrize("name", ["kibana-7.ndjson", "kibana-8.ndjson", "kibana-9.ndjson"])
+def test_an_export_with_anything_in_any_place_is_read_or_refused(name: str) -> None:
+    lines = [json.loads(line) for line in (EXPORTS / name).read_text().splitlines()]
+    for number, line in enumerate(lines):
+        for place in places(line):
+            for value in (1, [["x"]]):
+                changed = [*lines[:number], replaced(line, place, value), *lines[number + 1 :]]
+                with suppress(QueryError):
+                    kibana.read("\n".join(map(json.dumps, changed)), now_us=NOW_US)
 
 
 words = st.sampled_from(["a", "ab", "a b", "a-b", "", "A"])
