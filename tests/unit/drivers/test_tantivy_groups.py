@@ -190,6 +190,17 @@ def test_rare_groups_are_not_enumerated_to_find_those_of_many_events(
     assert store.groups("details.user") == {"root": 7, "ines": 4, **{f"u{number}": 1 for number in range(30)}}
 
 
+def test_a_group_may_be_among_the_rare_ones_of_a_day(
+    store: TantivyStore, enumerated: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tantivy_frequent, "MOST_FREQUENT", 3)
+    store.write([stored_event(details={"user": user}) for user in "aaaaccccddddb"])
+    store.write([stored_event(BASE_US + DAY_US, details={"user": "b"}) for _ in range(20)])
+    assert store.groups("details.user", at_least=21) == {"b": 21}
+    assert store.groups("details.user", at_least=22) == {}
+    assert not enumerated
+
+
 @pytest.mark.parametrize("rare", [5, True, "::FFFF:10.0.0.1", "fe80::1%eth0", LONG])
 def test_where_terms_are_not_groups_all_are_counted(
     store: TantivyStore, enumerated: list[str], rare: Any
