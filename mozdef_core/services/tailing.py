@@ -58,7 +58,8 @@ class Tail:
     def look(self) -> Sequence[Event]:
         """Return what has been stored since the last look, in the order in which it was received.
 
-        :raises StoreUnavailableError: the store cannot be read now; the next look returns what this one missed.
+        :raises StoreUnavailableError, TransferError: the store cannot be read now; the next look returns what this
+            one missed.
         """
         floor_us = (
             self._next_floor_us()
