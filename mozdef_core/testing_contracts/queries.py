@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
 
 from mozdef_core.errors import QueryError
-from mozdef_core.event import Event
-from mozdef_core.query import evaluate
+from mozdef_core.event import Event, Scalar
+from mozdef_core.query import evaluate, glob
+from mozdef_core.query import expressions as expressions_of
 from mozdef_core.query.aggregations import (
     Aggregation,
     Cardinality,
@@ -19,6 +21,7 @@ from mozdef_core.query.aggregations import (
     TopHits,
 )
 from mozdef_core.query.model import (
+    ANY_FIELD,
     All,
     Bool,
     Exists,
@@ -179,6 +182,64 @@ queries = st.recursive(
     ),
     max_leaves=4,
 )
+
+
+def about(made: Sequence[Event]) -> st.SearchStrategy[Query]:
+    """Make queries that hold for some of these events and not for others, which queries by chance seldom do."""
+    pairs = sorted({pair for event in made for pair in _pairs("", event.body)}, key=repr)
+    some = st.sampled_from(pairs).flatmap(_on_value)
+    return st.recursive(
+        some,
+        lambda inner: (
+            st.builds(lambda one, other: one & ~other, inner, inner)
+            | st.builds(lambda one, other: one | other, inner, inner)
+            | st.builds(lambda one: ~one, inner)
+        ),
+        max_leaves=4,
+    )
+
+
+def _pairs(path: str, node: object) -> Iterator[tuple[str, Scalar]]:
+    """Yield path and value of everything that is in an event by chance, not as its times and bookkeeping are."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if path or key in ("summary", "details", "tags", "hostname", "extra", "category"):
+                yield from _pairs(f"{path}.{key}" if path else key, value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _pairs(path, value)
+    elif node is not None and path:
+        yield path, node  # type: ignore[misc]
+
+
+def _on_value(pair: tuple[str, Scalar]) -> st.SearchStrategy[Query]:
+    path, value = pair
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    found = [
+        st.builds(Term, st.just(path), st.sampled_from([value, text]), st.booleans()),
+        st.builds(Term, st.just(path), st.just(text.swapcase()), st.booleans()),
+        st.builds(Terms, st.just(path), st.tuples(st.just(value), scalars), st.booleans()),
+        st.just(Exists(path)),
+        st.builds(lambda end: Prefix(path, text[:end]), st.integers(0, 3)),
+        st.builds(
+            lambda end: Prefix(ANY_FIELD, text[:end].swapcase(), case_insensitive=True), st.integers(1, 3)
+        ),
+        st.builds(lambda start: Wildcard(path, f"*{glob.escape(text[start:])}"), st.integers(0, 3)),
+        st.builds(lambda end: Wildcard(path, f"{glob.escape(text[:end])}?*"), st.integers(0, 3)),
+        st.builds(Regexp, st.just(path), st.just(f"{expressions_of.escape(text[:2])}.*"), st.booleans()),
+        st.builds(Match, st.sampled_from([path, ANY_FIELD]), st.just(text)),
+        st.builds(MatchPhrase, st.sampled_from([path, ANY_FIELD]), st.just(text)),
+    ]
+    if not isinstance(value, bool):
+        for name in ("gte", "gt", "lte", "lt"):
+            query = Range(path, **{name: value})
+            try:
+                evaluate.compile(query)
+            except QueryError:
+                continue
+            found.append(st.just(query))
+    return st.one_of(found)
+
 
 intervals = st.sampled_from(["7h", "1d", "90m", "hour", "day", "week", "month", "quarter", "year"])
 zones = st.sampled_from(["UTC", "Europe/Madrid", "Asia/Kathmandu", "America/New_York"])

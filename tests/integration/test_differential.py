@@ -165,7 +165,7 @@ def test_every_store_gives_the_same_answers(stores: Stores, data: st.DataObject)
     made = data.draw(st.lists(queries.events(), min_size=1, max_size=25), label="events")
     _, between = stores.write(made)
     for _ in range(data.draw(st.integers(3, 8), label="questions")):
-        query = data.draw(queries.queries, label="query")
+        query = data.draw(queries.queries | queries.about(made), label="query")
         compare(
             stores,
             data.draw(st.sampled_from(["newest", "oldest"])),
@@ -174,7 +174,7 @@ def test_every_store_gives_the_same_answers(stores: Stores, data: st.DataObject)
             data.draw(st.integers(1, 9)),
         )
         compare(stores, "count", query, between)
-    narrowed = data.draw(st.just(All()) | queries.queries, label="narrowed")
+    narrowed = data.draw(st.just(All()) | queries.queries | queries.about(made), label="narrowed")
     for field in data.draw(st.lists(queries.fields, min_size=2, max_size=4, unique=True), label="fields"):
         compare(stores, "groups", narrowed, between, field)
         compare(

@@ -102,6 +102,9 @@ def _operation(
         }
         described["responses"] |= {status: _error(text) for status, text in _BODY_ERRORS.items()}
     else:
+        described["responses"]["414"] = {
+            "description": "The address is too long to be read; send a POST instead."
+        }
         described["parameters"] += [
             _parameter(key, schema) for key, schema in asked.get("properties", {}).items()
         ]
