@@ -22,7 +22,7 @@ HOSTS = [
     f"{name}{number}.lab.example" for name in ("web", "db", "mail", "vpn", "build") for number in range(40)
 ]
 USERS = [f"{first}.{last}" for first in ("ines", "joe", "mia", "otto", "ava", "kim", "leo", "zoe", "ben", "eva")
-         for last in ("alves", "braun", "costa", "diaz", "evans", "fox", "gray", "hart", "ito", "jones")]  # fmt: skip
+         for last in ("alves", "braun", "costa", "diaz", "evans", "fox", "gray", "hall", "ito", "jones")]  # fmt: skip
 PATHS = ["/", "/cart", "/login", "/api/v1/orders", "/static/app.js", "/admin", "/search", "/health"]
 AGENTS = ["Mozilla/5.0 (X11; Linux x86_64)", "curl/8.5.0", "okhttp/4.12", "python-httpx/0.27"]
 WORDS = [

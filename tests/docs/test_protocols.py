@@ -23,6 +23,8 @@ VALUES = (
     "30",
     "5 ",
     "'syslog'",
+    "var/events",
+    "was killed by SIGKILL",
 )
 """What stands in the page's messages for a value that the code puts in."""
 

@@ -384,7 +384,7 @@ def test_a_field_with_a_column_is_named_only_as_events_have_it(store: TantivySto
 def test_what_takes_too_long_says_what_to_narrow(store: TantivyStore, ask: str) -> None:
     store.write([stored_event(details={"k": "v"})])
     store.time_limit_s = 0
-    slow = Regexp("summary", "noth.*")
+    slow = Regexp("summary", "nothi.*")
     with pytest.raises(QueryTimeoutError, match="narrow the query or take a shorter time"):
         {
             "groups": lambda: store.groups("details.k"),
