@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,11 @@ def test_a_writer_ends_with_its_user_whatever_it_does(tmp_path: Path, state: sig
     user.kill()
     user.wait()
     user.stdout.close()
-    wait_until(lambda: state_of(pid) in ("gone", "Z"))
+    try:
+        wait_until(lambda: state_of(pid) in ("gone", "Z"))
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     again = TantivyStoreApart(OPTIONS, tmp_path / "store", "writer")
     again.close()
 
