@@ -60,6 +60,18 @@ class Moment(NamedTuple):
         return cls(event.detection_us, event.id)
 
 
+class Consumed(NamedTuple):
+    """What one alert has consumed of its group: every matching event from first to last, both included.
+
+    :param closed_us: when the alert was closed; it does not consume what was received after that (A3.8).
+    """
+
+    alert_id: str
+    first: Moment
+    last: Moment
+    closed_us: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """One alert (detections.md part D1).
@@ -76,6 +88,9 @@ class Alert:
     :param last: the latest event consumed.
     :param group_for: how long after ``last`` further matches extend this alert; zero for never.
     :param notify: whether notifiers should send it; None lets the rule of D2 decide.
+    :param extends: id of the alert that a finding only adds to, since it would not have been one by itself.
+    :param staged: the rule is being tried out: the alert is shown on the rule's page only, and nobody is told.
+    :param recovered_us: of a rule about absence: when events came back, microseconds since 1970.
     """
 
     rule: str
@@ -96,6 +111,9 @@ class Alert:
     url: str = ""
     channel: str = ""
     notify: bool | None = None
+    extends: str = ""
+    staged: bool = False
+    recovered_us: int | None = None
     id: str = ""
     created_us: int = 0
     status: Status = Status.MANUAL

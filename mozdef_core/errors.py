@@ -60,6 +60,18 @@ class BookUnavailableError(MozdefError):
     """The casework database cannot be used at the moment; nothing of the attempted transaction was kept."""
 
 
+class LeaseLostError(MozdefError):
+    """Another process runs this rule now; nothing of the attempted transaction was kept."""
+
+
+class AlertClosedError(MozdefError):
+    """What a finding would have extended was closed meanwhile; the run is to be made again, nothing was kept."""
+
+
+class RuleError(MozdefError):
+    """A rule asked its window for something that this kind of window does not have."""
+
+
 class DeliveryError(MozdefError):
     """An alert action did not get through and should be tried again.
 
