@@ -1,4 +1,4 @@
-"""Reads what sshd and su write (on_event)."""
+"""Reads what sshd, su and directory servers write (on_event)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from typing import Any, ClassVar, Final
 
 from mozdef_core import Change, Event, hookimpl
 from mozdef_core import Options as PluginOptions
+from mozdef_linux.find_ip import FindIP
+from mozdef_linux.ldap import Ldap
 from mozdef_linux.sshd import read_sshd
 from mozdef_linux.su import read_su
+
+__all__ = ["FindIP", "Ldap", "Linux"]
 
 SSHD: Final = frozenset({"sshd", "sshd-session", "sshd-auth"})
 

@@ -30,20 +30,15 @@ _FORMS: Final = (
         authstatus="Failed",
         success=False,
     ),
-    form(
-        "Invalid user ",
-        r"(?P<username>.*) from (?P<address>\S+) port (?P<sourceport>\d+)",
-        success=False,
-        invaliduser=True,
-    ),
-    form("Invalid user ", r"(?P<username>.*) from (?P<address>\S+)", success=False, invaliduser=True),
+    form("Invalid user ", rf"(?:(?P<username>.*) )?from {_PEER}", success=False, invaliduser=True),
+    form("Invalid user ", r"(?:(?P<username>.*) )?from (?P<address>\S+)", success=False, invaliduser=True),
     form(
         "pam_unix(sshd:session): session ",
         r"(?P<status>opened|closed) for user (?P<username>\S+?)(?:\(uid=\d+\))?(?: by .*)?",
     ),
     form(
         "pam_unix(sshd:auth): authentication failure;",
-        r".* rhost=(?P<address>\S*)(?:\s+user=(?P<username>.*))?",
+        r".*? rhost=(?P<address>\S*)(?:\s+user=(?P<username>.*))?",
         success=False,
     ),
     form("Postponed ", rf"(?P<authmethod>\S+) for (?:invalid user )?(?P<username>.*) from {_PEER}(?: .*)?"),
@@ -74,8 +69,7 @@ def read_sshd(message: str) -> dict[str, Any]:
     """Return the fields of one message, without the ``details.`` in front; empty when it says nothing known."""
     repeated = _REPEATED.fullmatch(message)
     if repeated is not None:
-        inner = read_sshd(repeated[2])
-        return {**inner, "repeated": int(repeated[1])} if inner else {}
+        return {**read_sshd(repeated[2]), "repeated": int(repeated[1])}
     fields = read(message.removesuffix(_PREAUTH), _FORMS)
     if str(fields.get("keytype", "")).startswith("RSA"):
         fields["rsakeyfingerprint"] = fields["keyfingerprint"]

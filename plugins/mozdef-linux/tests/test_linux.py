@@ -62,6 +62,12 @@ SSHD = {
         "success": False,
         "invaliduser": True,
     },
+    "Invalid user from 192.0.2.1 port 50000": {
+        "sourceipaddress": "192.0.2.1",
+        "sourceport": "50000",
+        "success": False,
+        "invaliduser": True,
+    },
     "Invalid user oracle from 192.0.2.1": {
         "username": "oracle",
         "sourceipaddress": "192.0.2.1",
@@ -137,6 +143,7 @@ SSHD = {
         "success": False,
         "repeated": 2,
     },
+    "message repeated 3 times: [ error: PAM: Authentication failure for root]": {"repeated": 3},
     "Server listening on 0.0.0.0 port 22.": {},
 }
 
@@ -184,6 +191,13 @@ def test_a_user_name_cannot_forge_another_address():
     fields = read_sshd(f"Failed password for invalid user {forged} from 192.0.2.1 port 50000 ssh2")
     assert fields["sourceipaddress"] == "192.0.2.1"
     assert fields["username"] == forged
+
+
+def test_a_user_name_cannot_forge_another_address_in_a_line_of_pam():
+    line = "logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=x rhost=203.0.113.5"
+    fields = read_sshd(f"pam_unix(sshd:auth): authentication failure; {line}")
+    assert fields["sourceipaddress"] == "192.0.2.1"
+    assert fields["username"] == "x rhost=203.0.113.5"
 
 
 @given(
