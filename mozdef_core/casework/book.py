@@ -74,19 +74,26 @@ class SqlBook(AlertBook):
         with self.database.write() as session:
             owed.postpone(session, key, reason, due_us)
 
-    def due_tasks(self, plugins: Sequence[tuple[str, bool]], most: int, lease_s: float) -> Sequence[Task]:
+    def due_tasks(
+        self,
+        plugins: Sequence[tuple[str, bool]],
+        most: int,
+        lease_s: float,
+        only: Collection[str] | None = None,
+    ) -> Sequence[Task]:
         """Take due outbox entries; see :meth:`AlertBook.due_tasks`. Costs no lock when nothing is due."""
         now = self._clock()
         with self.database.read() as session:
-            if not outbox.something_due(session, now):
+            if not outbox.something_due(session, now, only):
                 return []
         with self.database.write() as session:
-            return outbox.take(session, plugins, most, int(lease_s * 1_000_000), now)
+            return outbox.take(session, plugins, most, int(lease_s * 1_000_000), now, only)
 
-    def settle_task(self, task: Task, result: TaskResult) -> None:
-        """Write down what became of a task; see :meth:`AlertBook.settle_task`."""
+    def settle_tasks(self, results: Sequence[tuple[Task, TaskResult]]) -> None:
+        """Write down what became of tasks; see :meth:`AlertBook.settle_tasks`."""
         with self.database.write() as session:
-            outbox.settle(session, task, result, self._clock())
+            for task, result in results:
+                outbox.settle(session, task, result, self._clock())
 
     def prune(self, keep: Keep) -> Pruned:
         """Remove a little of what has been kept long enough; see :meth:`AlertBook.prune`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select
@@ -53,29 +53,46 @@ def withdraw_extended(session: Session, alert_id: str) -> None:
     )
 
 
-def something_due(session: Session, now_us: int) -> bool:
+def something_due(session: Session, now_us: int, only: Collection[str] | None = None) -> bool:
     """Return whether :func:`take` could find something; a look that holds no lock."""
     entry = exists().where(OutboxRow.started_us.is_(None), OutboxRow.due_us <= now_us)
     task = exists().where(~TaskRow.finished, TaskRow.ready_us <= now_us)
+    if only is not None:
+        task = task.where(TaskRow.plugin.in_(only))
     return bool(session.scalar(select(or_(entry, task))))
 
 
 def take(
-    session: Session, plugins: Sequence[tuple[str, bool]], most: int, lease_us: int, now_us: int
+    session: Session,
+    plugins: Sequence[tuple[str, bool]],
+    most: int,
+    lease_us: int,
+    now_us: int,
+    only: Collection[str] | None = None,
 ) -> list[Task]:
-    """Expand due entries for the enabled plugins and lease tasks that nothing else must precede."""
+    """Expand due entries for the enabled plugins and lease tasks that nothing else must precede.
+
+    Tasks leased together have one end of their lease, and those put back together one due time: by that number
+    what was one message is one again.
+    """
     _expand(session, plugins, most, now_us)
     _skip_disabled(session, [name for name, _ in plugins], now_us)
-    rows = session.execute(_ready(now_us).limit(most)).all()
-    for task, _occasion in rows:
+    rows = session.execute(_ready(now_us, only).limit(most)).all()
+    alerts = {alert.id: alert for alert in records.read(session, list({row[0].alert_id for row in rows}))}
+    tasks = []
+    for task, occasion, started_us in rows:
+        tried = task.attempt > 0
         task.attempt += 1
+        together_us, unsure = (task.ready_us, not task.waiting) if tried else (None, False)
+        tasks.append(
+            Task(
+                *(task.key, alerts[task.alert_id], Occasion(occasion), task.plugin, task.attempt),
+                *(started_us or now_us, together_us, unsure),
+            )
+        )
         task.waiting = False
         task.ready_us = now_us + lease_us
-    alerts = {alert.id: alert for alert in records.read(session, list({task.alert_id for task, _ in rows}))}
-    return [
-        Task(task.key, alerts[task.alert_id], Occasion(occasion), task.plugin, task.attempt)
-        for task, occasion in rows
-    ]
+    return tasks
 
 
 def _expand(session: Session, plugins: Sequence[tuple[str, bool]], most: int, now_us: int) -> None:
@@ -115,16 +132,17 @@ def _skip_disabled(session: Session, enabled: Sequence[str], now_us: int) -> Non
         _finish(session, row, TaskResult("skipped", "the plugin is no longer enabled"), now_us)
 
 
-def _ready(now_us: int) -> Select[TaskRow, str]:
+def _ready(now_us: int, only: Collection[str] | None) -> Select[TaskRow, str, int | None]:
     """Select what may start: no enricher ahead of it, and its plugin done with the alert's earlier occasions."""
-    return (
-        select(TaskRow, OutboxRow.occasion)
+    query = (
+        select(TaskRow, OutboxRow.occasion, OutboxRow.started_us)
         .join(OutboxRow, OutboxRow.id == TaskRow.outbox_id)
         .where(~TaskRow.finished, TaskRow.ready_us <= now_us)
         .where(~_enricher_ahead(now_us), ~_earlier_occasion())
         .order_by(TaskRow.outbox_id, TaskRow.position)
         .with_for_update(of=TaskRow, skip_locked=True)
     )
+    return query if only is None else query.where(TaskRow.plugin.in_(only))
 
 
 def _enricher_ahead(now_us: int) -> ColumnElement[bool]:
@@ -158,8 +176,9 @@ def settle(session: Session, task: Task, result: TaskResult, now_us: int) -> Non
         row.attempt -= result.outcome == "postponed"
         row.waiting = True
         row.ready_us = now_us if result.due_us is None else result.due_us
-        alert = session.get_one(AlertRow, row.alert_id, with_for_update=True)
-        _note_error(alert, row.plugin, task.occasion.value, result.text)
+        if result.text:
+            alert = session.get_one(AlertRow, row.alert_id, with_for_update=True)
+            _note_error(alert, row.plugin, task.occasion.value, result.text)
 
 
 def _finish(session: Session, row: TaskRow, result: TaskResult, now_us: int) -> None:

@@ -282,7 +282,13 @@ class MemoryBook(AlertBook):
                 owed.due_us = due_us
                 owed.span = owed.span._replace(reason=reason)
 
-    def due_tasks(self, plugins: Sequence[tuple[str, bool]], most: int, lease_s: float) -> Sequence[Task]:
+    def due_tasks(
+        self,
+        plugins: Sequence[tuple[str, bool]],
+        most: int,
+        lease_s: float,
+        only: Collection[str] | None = None,
+    ) -> Sequence[Task]:
         """Take due outbox entries; see :meth:`AlertBook.due_tasks`."""
         with self._lock:
             now = self._clock()
@@ -291,15 +297,24 @@ class MemoryBook(AlertBook):
             busy: set[tuple[str, str]] = set()
             for entry in self._outbox:
                 for job in self._open_jobs(entry, now):
-                    mine = (entry.alert_id, job.plugin)
-                    if mine not in busy and job.ready_us <= now and len(tasks) < most:
-                        job.attempt += 1
-                        job.waiting = False
-                        job.ready_us = now + int(lease_s * 1_000_000)
-                        alert = self.alerts[entry.alert_id]
-                        tasks.append(Task(job.key, alert, entry.occasion, job.plugin, job.attempt))
+                    wanted = only is None or job.plugin in only
+                    if (entry.alert_id, job.plugin) in busy or not wanted:
+                        continue
+                    if job.ready_us <= now and len(tasks) < most:
+                        tasks.append(self._lease(entry, job, now + int(lease_s * 1_000_000)))
                 busy.update((entry.alert_id, job.plugin) for job in entry.jobs if not job.finished)
             return tasks
+
+    def _lease(self, entry: _Entry, job: _Job, until_us: int) -> Task:
+        tried = job.attempt > 0
+        together_us, unsure = (job.ready_us, not job.waiting) if tried else (None, False)
+        job.attempt += 1
+        job.waiting = False
+        job.ready_us = until_us
+        return Task(
+            *(job.key, self.alerts[entry.alert_id], entry.occasion, job.plugin, job.attempt),
+            *(entry.started_us, together_us, unsure),
+        )
 
     def _start(self, plugins: Sequence[tuple[str, bool]], most: int, now: int) -> None:
         """Expand due entries into one job per enabled plugin, and skip the jobs of plugins that no longer are."""
@@ -329,13 +344,14 @@ class MemoryBook(AlertBook):
                     break
         return jobs
 
-    def settle_task(self, task: Task, result: TaskResult) -> None:
-        """Write down what became of a task; see :meth:`AlertBook.settle_task`."""
+    def settle_tasks(self, results: Sequence[tuple[Task, TaskResult]]) -> None:
+        """Write down what became of tasks; see :meth:`AlertBook.settle_tasks`."""
         with self._lock:
+            by_key = {task.key: (task, result) for task, result in results}
             for entry in self._outbox:
                 for job in entry.jobs:
-                    if job.key == task.key and not job.finished:
-                        self._settle(entry, job, task, result)
+                    if job.key in by_key and not job.finished:
+                        self._settle(entry, job, *by_key[job.key])
             self._outbox = [entry for entry in self._outbox if not entry.done]
 
     def _settle(self, entry: _Entry, job: _Job, task: Task, result: TaskResult) -> None:
@@ -345,7 +361,8 @@ class MemoryBook(AlertBook):
             job.attempt -= result.outcome == "postponed"
             job.waiting = True
             job.ready_us = self._clock() if result.due_us is None else result.due_us
-            self._note_error(entry, job, result.text)
+            if result.text:
+                self._note_error(entry, job, result.text)
 
     def _finish(self, entry: _Entry, job: _Job, result: TaskResult) -> None:
         job.finished = True

@@ -97,6 +97,10 @@ class Task(NamedTuple):
 
     :param key: what identifies it, the same at each attempt: receivers use it to recognise repeats.
     :param attempt: 1 at the first try; attempts that were postponed are not counted.
+    :param since_us: when it first could have been taken, microseconds since 1970.
+    :param together_us: of a task that was tried before: tasks of a plugin that were tried together, in one message,
+        have the same number here. None at the first try.
+    :param unsure: nobody has said what became of that try: its process died, perhaps after the message had gone.
     """
 
     key: str
@@ -104,6 +108,9 @@ class Task(NamedTuple):
     occasion: Occasion
     plugin: str
     attempt: int
+    since_us: int = 0
+    together_us: int | None = None
+    unsure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ class TaskResult:
 
     :param outcome: ``retry`` puts it back until ``due_us``; so does ``postponed``, for a plugin that was not even
         called, and the attempt does not count.
-    :param text: a sentence for the alert's history.
+    :param text: a sentence for the alert's history; one put back without a text leaves the alert's errors alone.
     :param change: what the plugin adds to the alert.
     """
 
@@ -208,17 +215,28 @@ class AlertBook(ABC):
         """Note that running an owed span failed; it comes again after ``due_us``."""
 
     @abstractmethod
-    def due_tasks(self, plugins: Sequence[tuple[str, bool]], most: int, lease_s: float) -> Sequence[Task]:
+    def due_tasks(
+        self,
+        plugins: Sequence[tuple[str, bool]],
+        most: int,
+        lease_s: float,
+        only: Collection[str] | None = None,
+    ) -> Sequence[Task]:
         """Take due outbox entries under a lease, oldest first.
 
         :param plugins: the enabled action plugins in call order, each with whether it enriches. Those run
             first, one after the other in this order; the others of the same alert and occasion follow them.
         :param lease_s: seconds after which an entry that was not settled is given out again.
+        :param only: the plugins whose tasks are wanted now, those of others stay where they are; None is all.
         """
 
     @abstractmethod
+    def settle_tasks(self, results: Sequence[tuple[Task, TaskResult]]) -> None:
+        """Write down what became of tasks, and apply their changes to the alerts, all in one transaction."""
+
     def settle_task(self, task: Task, result: TaskResult) -> None:
-        """Write down what became of a task, and apply its change to the alert, in one transaction."""
+        """Write down what became of one task; see :meth:`settle_tasks`."""
+        self.settle_tasks([(task, result)])
 
     @abstractmethod
     def prune(self, keep: Keep) -> Pruned:

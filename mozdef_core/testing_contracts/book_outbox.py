@@ -113,6 +113,50 @@ class OutboxContract:
         (task,) = book.due_tasks([("webhook", False)], 10, 60)
         assert task.attempt == 2
 
+    def test_only_the_tasks_of_the_plugins_that_are_wanted_are_taken(self, book: AlertBook) -> None:
+        self.raise_one(book)
+        plugins = [("webhook", False), ("chat", False)]
+        assert not book.due_tasks(plugins, 10, 60, [])
+        assert self.names(book.due_tasks(plugins, 10, 60, ["chat"])) == ["chat"]
+        assert not book.due_tasks(plugins, 10, 60, {"chat"})
+        assert self.names(book.due_tasks(plugins, 10, 60)) == ["webhook"]
+
+    def test_what_was_tried_together_is_known_by_one_number_and_a_crash_from_a_failure(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
+        chat = [("chat", False)]
+        self.raise_one(book, 0)
+        self.raise_one(book, 1_000)
+        first = book.due_tasks(chat, 10, 60)
+        assert [(task.together_us, task.unsure, task.since_us) for task in first] == [
+            (None, False, clock.us)
+        ] * 2
+        since_us = clock.us
+        clock.pass_by(60)
+        self.raise_one(book, 2_000)
+        *again, new = book.due_tasks(chat, 10, 60)
+        assert [task.key for task in again] == [task.key for task in first]
+        assert [(task.together_us, task.unsure) for task in again] == [(clock.us, True)] * 2
+        assert {task.since_us for task in again} == {since_us}
+        assert (new.together_us, new.unsure) == (None, False)
+        due_us = clock.us + 5_000_000
+        book.settle_tasks([(task, TaskResult("retry", "away", due_us)) for task in again])
+        book.settle_task(new, TaskResult("postponed", due_us=due_us))
+        clock.pass_by(5)
+        *again, new = book.due_tasks(chat, 10, 60)
+        assert [(task.together_us, task.unsure) for task in again] == [(due_us, False)] * 2
+        assert (new.together_us, new.unsure) == (None, False)
+        assert not new.alert.errors, "nothing went wrong with what was only put off"
+
+    def test_several_tasks_are_settled_at_once(self, book: AlertBook, clock: Clock) -> None:
+        for seconds in (0, 1_000, 2_000):
+            self.raise_one(book, seconds)
+        one, two, three = book.due_tasks([("chat", False)], 10, 60)
+        failed, again = TaskResult("failed", "no such channel"), TaskResult("retry", "away", clock.us)
+        book.settle_tasks([(one, TaskResult("done")), (two, failed), (three, again)])
+        (left,) = book.due_tasks([("chat", False)], 10, 60)
+        assert (left.key, left.attempt) == (three.key, 2)
+
     def test_a_postponed_enricher_holds_the_others_up_for_30_seconds_only(
         self, book: AlertBook, clock: Clock
     ) -> None:
