@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mozdef_core import detection
 from mozdef_core.alert import Alert, Moment, Severity
-from mozdef_core.detection import OWED_RETRY_S, Conditions, Detector, EventsWindow
+from mozdef_core.detection import OWED_RETRY_S, Conditions, Detector, EventsWindow, stream
 from mozdef_core.drivers.book_memory import MemoryBook
 from mozdef_core.drivers.store_memory import MemoryStore
 from mozdef_core.errors import StoreUnavailableError
@@ -62,7 +61,7 @@ class Site:
         self.store = MemoryStore()
         self.store.write(events)
 
-    def stream(self, events: Sequence[Event] = EVENTS) -> detection.Found:
+    def stream(self, events: Sequence[Event] = EVENTS) -> stream.Found:
         ids = sorted(event.id for event in events)
         return self.detector.stream(self.detector.window(events), ids[0], ids[-1])
 
@@ -117,13 +116,13 @@ def test_a_query_is_compiled_once_for_all_windows_and_another_one_for_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compiled: list[Query] = []
-    real = detection.compile_query
+    real = stream.compile_query
 
     def note(query: Query) -> Callable[[Event], bool]:
         compiled.append(query)
         return real(query)
 
-    monkeypatch.setattr(detection, "compile_query", note)
+    monkeypatch.setattr(stream, "compile_query", note)
     detector = Site().detector
     joe, ines = Term("details.user", "joe"), Term("details.user", "ines")
     for _ in range(3):
@@ -134,7 +133,7 @@ def test_a_query_is_compiled_once_for_all_windows_and_another_one_for_itself(
 def test_a_query_at_the_address_of_one_that_is_gone_is_compiled_for_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(detection, "id", lambda _query: 1, raising=False)
+    monkeypatch.setattr(stream, "id", lambda _query: 1, raising=False)
     conditions = Conditions()
     assert conditions(Term("details.user", "joe"))(EVENTS[0])
     assert not conditions(Term("details.user", "ines"))(EVENTS[0])
