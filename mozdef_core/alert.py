@@ -13,6 +13,9 @@ from mozdef_core.event import Event, isoformat
 
 SUMMARY_LIMIT: Final = 2_000
 
+COUNT_LIMIT: Final = 1 << 62
+"""No count of occurrences is larger, since a column of the casework database must hold it."""
+
 
 class Severity(StrEnum):
     """The eight levels of RFC 5424, most urgent first."""
@@ -58,6 +61,12 @@ class Moment(NamedTuple):
     def of(cls, event: Event) -> Moment:
         """Return where an event stands in that order."""
         return cls(event.detection_us, event.id)
+
+
+def weight(event: Event) -> int:
+    """Return how many occurrences an event stands for: ``details.repeated``, at least one (detections.md A3.3)."""
+    repeated = event.get("details.repeated")
+    return min(repeated, COUNT_LIMIT) if type(repeated) is int and repeated > 1 else 1
 
 
 class Consumed(NamedTuple):

@@ -13,10 +13,9 @@ from typing import Final
 from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from mozdef_core.alert import Alert, Moment, Occasion, Status
+from mozdef_core.alert import COUNT_LIMIT, Alert, Moment, Occasion, Status, weight
 from mozdef_core.casework import audit, outbox, records
 from mozdef_core.casework.models import AlertRow, SampleRow, SpanRow
-from mozdef_core.event import Event
 
 DETECTION: Final = audit.Actor("detection", "system")
 
@@ -55,12 +54,6 @@ def _store(session: Session, finding: Alert, now_us: int, repeat_us: int) -> str
     raised = audit.Change("raised", "alert", row.id, after={"rule": row.rule, "severity": row.severity})
     audit.append(session, DETECTION, raised, now_us)
     return row.id
-
-
-def weight(event: Event) -> int:
-    """Return how many occurrences an event stands for (detections.md A3.3)."""
-    repeated = event.get("details.repeated")
-    return min(repeated, records.COUNT_LIMIT) if type(repeated) is int and repeated > 1 else 1
 
 
 def _consuming(finding: Alert) -> Select[str]:
@@ -116,7 +109,7 @@ def _extend(session: Session, row: AlertRow, finding: Alert, now_us: int, repeat
     first, last = Moment(row.first_us, row.first_id), Moment(row.last_us, row.last_id)
     counted = sum(weight(event) for event in finding.events if first <= Moment.of(event) <= last)
     added = max(1, finding.count - counted)
-    row.count = min(row.count + added, records.COUNT_LIMIT)
+    row.count = min(row.count + added, COUNT_LIMIT)
     span = session.get_one(SpanRow, row.id)
     row.first_us, row.first_id = span.first_us, span.first_id = min(first, finding.first)
     row.last_us, row.last_id = span.last_us, span.last_id = max(last, finding.last)

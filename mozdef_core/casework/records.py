@@ -10,16 +10,13 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, Severity, Status
+from mozdef_core.alert import COUNT_LIMIT, SUMMARY_LIMIT, Alert, Moment, Severity, Status
 from mozdef_core.casework.database import from_json, to_json, upsert
 from mozdef_core.casework.models import AlertRow, SampleRow, SpanRow, TagRow
 from mozdef_core.event import Event
 
 SAMPLES: Final = 10
 """How many events are kept with an alert."""
-
-COUNT_LIMIT: Final = 1 << 62
-"""Beyond this an alert no longer counts; a database takes no larger numbers."""
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 

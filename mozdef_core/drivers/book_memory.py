@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
-from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, Occasion, Status
+from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, Occasion, Status, weight
 from mozdef_core.drivers.letters_memory import before, due
-from mozdef_core.event import Event, now_us
+from mozdef_core.event import now_us
 from mozdef_core.ports import (
     PRUNE_STEP,
     AlertBook,
@@ -164,7 +164,7 @@ class MemoryBook(AlertBook):
             fresh = [event for event in finding.events if Moment.of(event) > known.last]
             if not fresh:
                 return None
-            count = sum(map(_weight, fresh))
+            count = sum(map(weight, fresh))
             return self._find(replace(finding, first=Moment.of(fresh[0]), events=fresh, count=count))
         alert = replace(
             finding,
@@ -198,7 +198,7 @@ class MemoryBook(AlertBook):
             alert,
             first=min(alert.first, finding.first),
             last=max(alert.last, finding.last),
-            count=alert.count + max(1, finding.count - sum(map(_weight, inside))),
+            count=alert.count + max(1, finding.count - sum(map(weight, inside))),
             events=tuple(sorted(samples, key=Moment.of)),
         )
         told = (Occasion.RAISED, Occasion.EXTENDED)
@@ -388,8 +388,3 @@ class MemoryBook(AlertBook):
         if text is not None:
             errors.append(label + (text.removeprefix(f"{job.plugin}: ") or "failed"))
         self.alerts[alert.id] = replace(alert, errors=tuple(errors))
-
-
-def _weight(event: Event) -> int:
-    repeated = event.get("details.repeated")
-    return repeated if type(repeated) is int and repeated > 1 else 1
