@@ -133,10 +133,15 @@ class Alert:
     errors: Sequence[str] = ()
 
     @property
+    def rule_key(self) -> str:
+        """What the rule is called in the ledger and at its spans: ``staged:`` and its name while it is tried out."""
+        return f"staged:{self.rule}" if self.staged else self.rule
+
+    @property
     def minted_id(self) -> str:
         """The id that this alert has if it is the first of its kind (detections.md A3.7): 26 characters."""
         value = self.group[1] if self.group else ""
-        text = "\x1f".join((self.rule, value, self.first.id))
+        text = "\x1f".join((self.rule_key, value, self.first.id))
         return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=13).hexdigest()
 
     @property

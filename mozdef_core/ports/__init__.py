@@ -15,6 +15,7 @@ from mozdef_core.ports.book import (
     Task,
     TaskResult,
 )
+from mozdef_core.ports.ledger import Interval, Lease, Ledger, Outcome, RunState
 from mozdef_core.ports.queue import Delivery, Item, Origin, PutResult, Queue, QueueDepth
 from mozdef_core.ports.running import Input, Intake, JobState, Scheduler
 from mozdef_core.ports.store import (
@@ -39,16 +40,21 @@ __all__ = [
     "FieldInfo",
     "Input",
     "Intake",
+    "Interval",
     "Item",
     "JobState",
     "Keep",
+    "Lease",
+    "Ledger",
     "Origin",
+    "Outcome",
     "OwedSpan",
     "Page",
     "Pruned",
     "PutResult",
     "Queue",
     "QueueDepth",
+    "RunState",
     "Scheduler",
     "StateDocument",
     "StorePartition",

@@ -145,6 +145,14 @@ class Keep:
     letters_bytes: int = 1 << 30
 
     @property
+    def seen(self) -> timedelta:
+        """How long the ledger knows from an event's detection time on that a state rule has dealt with it.
+
+        Events that are older when they arrive re-open nothing (A3.9), and a run is late by ``catch_up_max`` at most.
+        """
+        return timedelta(days=1, seconds=LATE_HORIZON_S) + CATCH_UP_MAX
+
+    @property
     def journal(self) -> timedelta | None:
         """How far back from now the arrival journal and the minutes of listening may still be asked for.
 
@@ -173,6 +181,8 @@ class Pruned(NamedTuple):
     :param spans: of closed alerts.
     :param processes: reports of processes that have ended.
     :param letters: dead letters that were replayed or discarded.
+    :param intervals: rows of the ledger; ``seen``, events that state rules have dealt with.
+    :param rules: what the ledger kept of rules that are gone; ``remembered``, what those remembered.
     """
 
     arrivals: int = 0
@@ -181,6 +191,10 @@ class Pruned(NamedTuple):
     processes: int = 0
     letters: int = 0
     lost: int = 0
+    intervals: int = 0
+    seen: int = 0
+    rules: int = 0
+    remembered: int = 0
 
     def plus(self, other: Pruned) -> Pruned:
         """Return the sums."""

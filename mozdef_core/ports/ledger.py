@@ -7,10 +7,10 @@ rule about absence is in received time.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mozdef_core.alert import Alert, Consumed
 
@@ -71,6 +71,69 @@ class Interval:
     reason: str = ""
 
 
+_JOINED: Final = (RunState.RAN, RunState.SKIPPED, RunState.BLIND)
+
+
+def lay(new: Interval, touching: Iterable[Interval]) -> list[Interval]:
+    """Return the rows that stand in the ledger once a new one does, in place of those that it touches or adjoins.
+
+    What the new one covers goes, what it covers in part is cut, and neighbours that ran clean become one row; so do
+    neighbours that were skipped, or blind, for the same reason. The rows given must not overlap; those returned do
+    not, and cover the same time and that of the new one. Of a row that is cut each piece has its share of the events
+    and of the time they took, and the first one has all of the alerts, which were raised once.
+    """
+    if new.start_us >= new.end_us:
+        return list(touching)
+    pieces = [new]
+    for old in touching:
+        left = _cut(old, old.start_us, min(old.end_us, new.start_us))
+        right = _cut(old, max(old.start_us, new.end_us), old.end_us)
+        if left and right:
+            right = replace(right, alerts=0)
+        pieces.extend(piece for piece in (left, right) if piece)
+    rows: list[Interval] = []
+    for piece in sorted(pieces, key=lambda piece: piece.start_us):
+        if rows and _joins(rows[-1], piece):
+            rows[-1] = _joined(rows[-1], piece)
+        else:
+            rows.append(piece)
+    return rows
+
+
+def _cut(row: Interval, start_us: int, end_us: int) -> Interval | None:
+    if start_us >= end_us:
+        return None
+    if (start_us, end_us) == (row.start_us, row.end_us):
+        return row
+    share = (end_us - start_us) / (row.end_us - row.start_us)
+    return replace(
+        row,
+        start_us=start_us,
+        end_us=end_us,
+        took_s=row.took_s * share,
+        events=round(row.events * share),
+        ungrouped=round(row.ungrouped * share),
+    )
+
+
+def _joins(left: Interval, right: Interval) -> bool:
+    same = (left.state, left.reason, left.end_us) == (right.state, right.reason, right.start_us)
+    return same and left.state in _JOINED
+
+
+def _joined(left: Interval, right: Interval) -> Interval:
+    return replace(
+        left,
+        end_us=right.end_us,
+        at_us=max(left.at_us, right.at_us),
+        took_s=left.took_s + right.took_s,
+        events=left.events + right.events,
+        alerts=left.alerts + right.alerts,
+        ungrouped=left.ungrouped + right.ungrouped,
+        sample=right.sample or left.sample,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run leaves, written in one transaction.
@@ -100,7 +163,7 @@ class Ledger(ABC):
     def lease(self, rule: str, start_us: int, now_us: int, lease_s: float) -> Lease | None:
         """Take a rule for this process, or return None while another has it.
 
-        A rule that the ledger has never seen begins at ``start_us``.
+        A rule that the ledger has never seen begins at ``start_us``, and with the arrival journal as it is then.
 
         :param lease_s: seconds after which another may take it, since this process must have died.
         """
@@ -139,7 +202,11 @@ class Ledger(ABC):
 
     @abstractmethod
     def skip_time(self, rule: str, start_us: int, end_us: int, reason: str, now_us: int) -> None:
-        """Note a span in which a rule was not enabled, up to which its cursor moves."""
+        """Note a span in which a rule was not enabled, up to which its cursor moves.
+
+        What the rule has not run over before the span is set aside as failed, so that it is run. A rule that the
+        ledger has never seen begins at the end of the span.
+        """
 
     @abstractmethod
     def retry(self, rule: str) -> None:
