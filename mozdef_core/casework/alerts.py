@@ -22,6 +22,7 @@ class Filter:
     :param waiting: only what waits for somebody: new ones, and acknowledged ones extended since.
     :param text: stands in the summary, in upper or lower case.
     :param since_us: created at this time or later, microseconds since 1970; ``until_us`` is exclusive.
+    :param staged: those of rules that are being tried out, instead of those that somebody is to see.
     :param after: cursor of the page before.
     """
 
@@ -35,6 +36,7 @@ class Filter:
     text: str | None = None
     since_us: int | None = None
     until_us: int | None = None
+    staged: bool = False
     size: int = 50
     after: str | None = None
 
@@ -91,7 +93,7 @@ def search(session: Session, wanted: Filter) -> Page:
 
 
 def _matching(wanted: Filter) -> Select[AlertRow]:
-    query = select(AlertRow)
+    query = select(AlertRow).where(AlertRow.staged == wanted.staged)
     if wanted.status:
         query = query.where(AlertRow.status.in_([status.value for status in wanted.status]))
     if wanted.waiting:

@@ -14,8 +14,9 @@ from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from mozdef_core.alert import COUNT_LIMIT, Alert, Moment, Occasion, Status, weight
-from mozdef_core.casework import audit, outbox, records
+from mozdef_core.casework import audit, outbox, records, recoveries
 from mozdef_core.casework.models import AlertRow, SampleRow, SpanRow
+from mozdef_core.errors import AlertClosedError
 
 DETECTION: Final = audit.Actor("detection", "system")
 
@@ -23,9 +24,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def store(session: Session, findings: Sequence[Alert], now_us: int, repeat_us: int) -> list[Alert]:
-    """Store findings in the order of their events and return the alerts that were raised or extended.
+    """Store findings in the order of their events and return the alerts that were raised, extended or recovered.
 
-    :param repeat_us: how often at most an alert tells the actions that it was extended.
+    :param repeat_us: how often at most an alert tells the actions that it was extended, or that a silence lasts.
+    :raises AlertClosedError: a finding only extends an alert, and that is closed; the transaction is to be given up.
     """
     touched: dict[str, None] = {}
     for finding in sorted(findings, key=lambda finding: (finding.first, finding.last)):
@@ -37,9 +39,11 @@ def store(session: Session, findings: Sequence[Alert], now_us: int, repeat_us: i
 
 
 def _store(session: Session, finding: Alert, now_us: int, repeat_us: int) -> str | None:
+    if finding.recovered_us is not None:
+        return _recover(session, finding, finding.recovered_us, now_us, repeat_us)
     if session.execute(_consuming(finding)).first() is not None:
         return None
-    row = _continued(session, finding)
+    row = _extended(session, finding) if finding.extends else _continued(session, finding)
     if row is not None:
         _extend(session, row, finding, now_us, repeat_us)
         return row.id
@@ -53,6 +57,30 @@ def _store(session: Session, finding: Alert, now_us: int, repeat_us: int) -> str
     outbox.add(session, row, Occasion.RAISED, now_us)
     raised = audit.Change("raised", "alert", row.id, after={"rule": row.rule, "severity": row.severity})
     audit.append(session, DETECTION, raised, now_us)
+    return row.id
+
+
+def _extended(session: Session, finding: Alert) -> AlertRow:
+    """Return the alert that a finding only adds to."""
+    row = session.get(AlertRow, finding.extends, with_for_update=True)
+    span = session.get(SpanRow, finding.extends)
+    if row is None or span is None or span.closed_us is not None:
+        raise AlertClosedError(
+            f"the alert {finding.extends} that {finding.rule} extends is not open any more"
+        )
+    return row
+
+
+def _recover(session: Session, finding: Alert, recovered_us: int, now_us: int, repeat_us: int) -> str | None:
+    """Mark the alert of a silence that is over; one that has begun and ended in one run is raised first."""
+    alert_id: str | None = finding.extends or finding.minted_id
+    row = session.get(AlertRow, alert_id, with_for_update=True)
+    if row is None and not finding.extends:
+        alert_id = _store(session, replace(finding, recovered_us=None), now_us, repeat_us)
+        row = session.get(AlertRow, alert_id, with_for_update=True) if alert_id is not None else None
+    if row is None or row.recovered_us is not None:
+        return None
+    recoveries.mark(session, row, recovered_us, DETECTION, now_us)
     return row.id
 
 
@@ -70,7 +98,9 @@ def _consuming(finding: Alert) -> Select[str]:
 
 def _spans(finding: Alert) -> Select[str]:
     group_value = finding.group[1] if finding.group else ""
-    return select(SpanRow.alert_id).where(SpanRow.rule == finding.rule, SpanRow.group_value == group_value)
+    return select(SpanRow.alert_id).where(
+        SpanRow.rule == finding.rule_key, SpanRow.group_value == group_value
+    )
 
 
 def _continued(session: Session, finding: Alert) -> AlertRow | None:
@@ -96,7 +126,9 @@ def _continued(session: Session, finding: Alert) -> AlertRow | None:
 
 
 def _distance_us(row: AlertRow, finding: Alert) -> int | None:
-    """Return how far the alert is from the finding: -1 when they overlap, None when ``group_max`` forbids joining."""
+    """Return how far the alert is from the finding: -1 when they overlap, None when they may not join."""
+    if row.recovered_us is not None:
+        return None
     if (row.first_us, row.first_id) <= finding.last and finding.first <= (row.last_us, row.last_id):
         return -1
     length_us = max(row.last_us, finding.last.us) - min(row.first_us, finding.first.us)
@@ -118,6 +150,7 @@ def _extend(session: Session, row: AlertRow, finding: Alert, now_us: int, repeat
     records.add_samples(session, row.id, new[: records.SAMPLES - kept])
     if row.status == Status.ACKNOWLEDGED:
         row.news += added
-    if outbox.add_extended(session, row, now_us, repeat_us):
+    tell = outbox.add_extended if finding.events else outbox.add_repeated
+    if tell(session, row, now_us, repeat_us):
         extended = audit.Change("extended", "alert", row.id, "count", row.count - added, row.count)
         audit.append(session, DETECTION, extended, now_us)

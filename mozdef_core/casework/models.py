@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -63,14 +64,15 @@ class AlertRow(Base):
     """One alert; its samples, tags, span and comments are rows of their own.
 
     ``rule_details`` holds the names that the rule set, which no action may overwrite; ``news`` how many events came
-    since it was acknowledged; ``occasions`` the number of its last outbox entry.
+    since it was acknowledged; ``occasions`` the number of its last outbox entry; ``recovered_us`` when events came
+    back, of a silence.
     """
 
     __tablename__ = "alerts"
     __table_args__ = (
-        Index("ix_alerts_created", "created_us", "id"),
-        Index("ix_alerts_rule_created", "rule", "created_us", "id"),
-        Index("ix_alerts_status_created", "status", "created_us", "id"),
+        Index("ix_alerts_created", "staged", "created_us", "id"),
+        Index("ix_alerts_rule_created", "staged", "rule", "created_us", "id"),
+        Index("ix_alerts_status_created", "staged", "status", "created_us", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -108,6 +110,8 @@ class AlertRow(Base):
     links: Mapped[list[str]]
     occasions: Mapped[int] = mapped_column(default=0)
     extended_us: Mapped[int | None]
+    staged: Mapped[bool] = mapped_column(default=False, server_default=false())
+    recovered_us: Mapped[int | None]
 
 
 class SampleRow(Base):
@@ -145,11 +149,15 @@ class CommentRow(Base):
 
 
 class SpanRow(Base):
-    """What an alert has consumed: every matching event of its rule and group between two moments, both included."""
+    """What an alert has consumed: every matching event of its rule and group between two moments, both included.
+
+    ``rule`` is the rule's key in the ledger, so that what is tried out consumes nothing of what is live.
+    """
 
     __tablename__ = "spans"
     __table_args__ = (
         Index("ix_spans_consumed", "rule", "group_value", "last_us", "last_id", "first_us", "first_id"),
+        Index("ix_spans_rule_last", "rule", "last_us"),
     )
 
     alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.id"), primary_key=True)

@@ -19,7 +19,12 @@ ENRICHING_LIMIT_S: Final = 30
 
 
 def add(session: Session, alert: AlertRow, occasion: Occasion, due_us: int) -> None:
-    """Note that the actions must hear of this occasion; part of the transaction that makes it one."""
+    """Note that the actions must hear of this occasion; part of the transaction that makes it one.
+
+    Nobody hears of an alert that is staged.
+    """
+    if alert.staged:
+        return
     alert.occasions += 1
     session.add(OutboxRow(alert_id=alert.id, occasion=occasion.value, ordinal=alert.occasions, due_us=due_us))
     session.flush()
@@ -30,11 +35,7 @@ def add_extended(session: Session, alert: AlertRow, now_us: int, repeat_us: int)
 
     :returns: whether an entry was added; it is due when ``repeat_us`` have passed since the last one.
     """
-    telling = (Occasion.RAISED.value, Occasion.EXTENDED.value)
-    waiting = exists().where(
-        OutboxRow.alert_id == alert.id, OutboxRow.started_us.is_(None), OutboxRow.occasion.in_(telling)
-    )
-    if session.scalar(select(waiting)):
+    if alert.staged or _telling(session, alert.id):
         return False
     due_us = now_us if alert.extended_us is None else max(now_us, alert.extended_us + repeat_us)
     alert.extended_us = due_us
@@ -42,12 +43,34 @@ def add_extended(session: Session, alert: AlertRow, now_us: int, repeat_us: int)
     return True
 
 
+def add_repeated(session: Session, alert: AlertRow, now_us: int, repeat_us: int) -> bool:
+    """Note that a silence lasts, if ``repeat_us`` have passed since it was told of last; return whether they have.
+
+    Nothing is noted ahead of time, since the silence may be over by then.
+    """
+    told_us = alert.created_us if alert.extended_us is None else alert.extended_us
+    if alert.staged or now_us < told_us + repeat_us or _telling(session, alert.id):
+        return False
+    alert.extended_us = now_us
+    add(session, alert, Occasion.REPEATED, now_us)
+    return True
+
+
+def _telling(session: Session, alert_id: str) -> bool:
+    telling = (Occasion.RAISED.value, Occasion.EXTENDED.value, Occasion.REPEATED.value)
+    waiting = exists().where(
+        OutboxRow.alert_id == alert_id, OutboxRow.started_us.is_(None), OutboxRow.occasion.in_(telling)
+    )
+    return bool(session.scalar(select(waiting)))
+
+
 def withdraw_extended(session: Session, alert_id: str) -> None:
-    """Forget an extension that nobody was told of yet, because the alert is being closed."""
+    """Forget an extension or repetition that nobody was told of yet, because the alert is at an end."""
+    occasions = (Occasion.EXTENDED.value, Occasion.REPEATED.value)
     session.execute(
         delete(OutboxRow).where(
             OutboxRow.alert_id == alert_id,
-            OutboxRow.occasion == Occasion.EXTENDED.value,
+            OutboxRow.occasion.in_(occasions),
             OutboxRow.started_us.is_(None),
         )
     )
@@ -72,13 +95,15 @@ def take(
 ) -> list[Task]:
     """Expand due entries for the enabled plugins and lease tasks that nothing else must precede.
 
-    Tasks leased together have one end of their lease, and those put back together one due time: by that number
-    what was one message is one again.
+    Tasks put back together have one due time, and those first leased together one end of their lease: by that number
+    what was one message is one again. A further lease keeps those of different numbers apart.
     """
     _expand(session, plugins, most, now_us)
     _skip_disabled(session, [name for name, _ in plugins], now_us)
     rows = session.execute(_ready(now_us, only).limit(most)).all()
     alerts = {alert.id: alert for alert in records.read(session, list({row[0].alert_id for row in rows}))}
+    numbers = sorted({row[0].ready_us for row in rows if row[0].attempt})
+    apart = {number: place for place, number in enumerate(numbers, 1)}
     tasks = []
     for task, occasion, started_us in rows:
         tried = task.attempt > 0
@@ -91,7 +116,7 @@ def take(
             )
         )
         task.waiting = False
-        task.ready_us = now_us + lease_us
+        task.ready_us = now_us + lease_us + apart.get(together_us, 0)
     return tasks
 
 
@@ -174,7 +199,7 @@ def settle(session: Session, task: Task, result: TaskResult, now_us: int) -> Non
         _finish(session, row, result, now_us)
     elif task.attempt == row.attempt:
         row.attempt -= result.outcome == "postponed"
-        row.waiting = True
+        row.waiting = row.enriches or result.outcome == "retry" or not task.unsure
         row.ready_us = now_us if result.due_us is None else result.due_us
         if result.text:
             alert = session.get_one(AlertRow, row.alert_id, with_for_update=True)

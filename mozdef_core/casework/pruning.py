@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import delete, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from mozdef_core.casework import dead_letters, processes
+from mozdef_core.casework import dead_letters, forgetting, processes
 from mozdef_core.casework.database import Database, removed
 from mozdef_core.casework.models import ArrivalRow, LivenessRow, SpanRow
 from mozdef_core.ports import PRUNE_STEP, Keep, Pruned
@@ -31,6 +31,7 @@ class _Due(NamedTuple):
     spans: Sequence[str]
     processes: Sequence[tuple[str, str]]
     letters: dead_letters.Due
+    ledger: forgetting.Due
 
 
 def step(database: Database, keep: Keep, now_us: int, most: int = PRUNE_STEP) -> Pruned:
@@ -44,7 +45,7 @@ def step(database: Database, keep: Keep, now_us: int, most: int = PRUNE_STEP) ->
         due = _find(session, keep, now_us, most)
     with database.write() as session:
         letters, lost = dead_letters.remove(session, due.letters)
-        return Pruned(
+        gone = Pruned(
             arrivals=_remove_minutes(session, ArrivalRow.minute, due.arrivals),
             liveness=_remove_minutes(session, LivenessRow.minute, due.liveness),
             spans=_remove_spans(session, due.spans),
@@ -52,6 +53,7 @@ def step(database: Database, keep: Keep, now_us: int, most: int = PRUNE_STEP) ->
             letters=letters,
             lost=lost,
         )
+        return gone.plus(forgetting.remove(session, due.ledger, keep, now_us))
 
 
 def _find(session: Session, keep: Keep, now_us: int, most: int) -> _Due:
@@ -61,6 +63,7 @@ def _find(session: Session, keep: Keep, now_us: int, most: int) -> _Due:
         _closed_spans(session, keep.spans, now_us, most),
         processes.silent(session, now_us, most),
         dead_letters.due(session, keep, now_us, most),
+        forgetting.due(session, keep, now_us, most),
     )
 
 

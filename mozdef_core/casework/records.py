@@ -54,13 +54,14 @@ def insert(session: Session, alert: Alert, alert_id: str, created_us: int) -> Al
         errors=list(alert.errors),
         links=[],
         occasions=0,
+        staged=alert.staged,
     )
     session.add(row)
     session.flush()
     session.add(
         SpanRow(
             alert_id=alert_id,
-            rule=alert.rule,
+            rule=alert.rule_key,
             rule_version=alert.rule_version,
             group_value=group_value or "",
             first_us=alert.first.us,
@@ -125,6 +126,8 @@ def value(row: AlertRow, samples: Sequence[Event] = ()) -> Alert:
         url=row.url,
         channel=row.channel,
         notify=row.notify,
+        staged=row.staged,
+        recovered_us=row.recovered_us,
         id=row.id,
         created_us=row.created_us,
         status=Status(row.status),

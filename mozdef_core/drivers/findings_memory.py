@@ -165,7 +165,7 @@ class MemoryFindings(MemoryOutbox):
             details={**alert.details, "recovered_at": isoformat(recovered_us)},
         )
         self._rule_details[alert_id] |= {"recovered_at"}
-        self._withdraw(alert_id, Occasion.REPEATED)
+        self._withdraw(alert_id, Occasion.EXTENDED, Occasion.REPEATED)
         self._note(alert_id, Occasion.RECOVERED, now)
         if alert.status is not Status.CLOSED and alert.acknowledged_us is None:
             self.set_status(alert_id, Status.CLOSED, verdict="benign")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from mozdef_core.alert import Alert, AlertChange, Occasion
 from mozdef_core.event import LATE_HORIZON_S
+from mozdef_core.ports.ledger import Ledger
 from mozdef_core.ports.queue import Origin
 
 RAW_LIMIT_BYTES: Final = 1 << 20
@@ -201,7 +202,7 @@ class Pruned(NamedTuple):
         return Pruned(*map(sum, zip(self, other, strict=True)))
 
 
-class AlertBook(ABC):
+class AlertBook(Ledger):
     """The part of the casework database that detection and response write: alerts, spans, ledger, outbox, journal."""
 
     @abstractmethod

@@ -52,6 +52,7 @@ class TestSqlBook(AlertBookContract):
     def kept_for_good(self, book: AlertBook) -> Mapping[str, object]:
         assert isinstance(book, SqlBook)
         goes = {"arrivals", "liveness", "spans", "process_health", "dead_letters", "counters"}
+        goes |= {"ledger_rules", "ledger_intervals", "ledger_memory", "ledger_seen"}
         with book.database.read() as session:
             return {
                 name: session.execute(text(f"SELECT * FROM {name}")).all()
