@@ -13,6 +13,8 @@ from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 
 MOST_ALERTS: Final = 100_000
 """An ``alert_match`` that yields more than this in one call has gone wrong."""
+MOST_PROBLEMS: Final = 100
+"""So many problems of a change are noted; a thousand bad fields need no thousand notes."""
 
 
 def _change(value: Any, allowed: str) -> Change:
@@ -26,9 +28,18 @@ def _change(value: Any, allowed: str) -> Change:
         )
     if isinstance(removed, str):
         raise TypeError("returned a Change whose 'remove' is one text, expected a collection of names")
-    if type(fields) is dict and (type(removed) is tuple or type(removed) is list):
+    if not value.problems and type(fields) is dict and (type(removed) is tuple or type(removed) is list):
         return value
-    return Change(dict(fields), tuple(removed), again=bool(value.again))
+    return Change(dict(fields), tuple(removed), bool(value.again), _sentences(value.problems))
+
+
+def _sentences(problems: Any) -> tuple[str, ...]:
+    if isinstance(problems, str):
+        raise TypeError("returned a Change whose 'problems' is one text, expected a collection of texts")
+    texts = tuple(itertools.islice(problems, MOST_PROBLEMS))
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("returned a Change whose 'problems' are not all texts")
+    return texts
 
 
 def _accept_on_event(value: Any) -> Any:

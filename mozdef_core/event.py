@@ -319,11 +319,13 @@ class Change:
     :param set: values by dotted name, such as ``{"details.username": "ines"}``; each replaces what was there.
     :param remove: dotted names to take away, before anything is set.
     :param again: ask for one more run of the plugins of lower order over the changed event (mappers.md section 1).
+    :param problems: sentences about what the plugin could not read; each becomes a note in ``mozdef.problems``.
     """
 
     set: Mapping[str, Any] = field(default_factory=dict)
     remove: Iterable[str] = ()
     again: bool = False
+    problems: Iterable[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from mozdef_core.errors import InvalidItemError
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 from mozdef_core.host import Host, Plugin, contain
 from mozdef_core.normalise import EntranceSettings, Normaliser, conform, limit, not_an_object
+from mozdef_core.normalise.keys import clean_text
 from mozdef_core.ports import DeadLetter, Item, StateDocument
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _TOGETHER: Final = 250
 """So many items are decoded, then normalised, then mapped and enriched, then limited."""
 _DEEPEST: Final = 100
 """Nesting that a sender may have, too; the limits make text of what is deeper than 20."""
+_LONGEST_NOTE: Final = 1_024
 _LONGEST_BITS: Final = 4_096
 """The limits make text of an integer beyond 64 bits; Python writes no integer of more than 4,300 digits."""
 
@@ -206,6 +208,8 @@ class Pipeline:
         if plugin.name not in passage.changed_by:
             passage.changed_by.append(plugin.name)
         passage.supplied.update(change.set)
+        for text in change.problems:
+            passage.problems.append(_problem(plugin, "conversion-failed", clean_text(text)[:_LONGEST_NOTE]))
         return True
 
 

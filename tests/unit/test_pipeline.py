@@ -361,6 +361,8 @@ def test_a_plugin_that_raises_is_named_on_the_event_and_the_others_go_on(
         False,
         Change("details.a"),  # type: ignore[arg-type]
         Change({}, remove="details"),
+        Change({}, problems="one text"),
+        Change({}, problems=[None]),  # type: ignore[list-item]
         Split([{"details.a": 1}]),  # type: ignore[list-item]
         Split(5),  # type: ignore[arg-type]
         Split([]),
@@ -396,6 +398,20 @@ CYCLE.append(CYCLE)
 DEEP: list[Any] = []
 for _ in range(101):
     DEEP = [DEEP]
+
+
+@pytest.mark.parametrize("kind", [Mapper, Enricher])
+def test_what_a_plugin_could_not_read_is_noted_under_its_name(kind: type[Any]) -> None:
+    change = Change(
+        {"details.ok": 1}, problems=["the \ud800 record is cut", *("x" * 2_000 for _ in range(200))]
+    )
+    event = Line(kind(change)).event()
+    first, second, *rest = [note for note in book(event)["problems"] if note["code"] == "conversion-failed"]
+    assert first == {"code": "conversion-failed", "plugin": "p0", "message": "the \ufffd record is cut"}
+    assert len(second["message"]) == 1_024
+    assert len(rest) == 98
+    assert book(event)["plugins"] == ["p0"]
+    event.to_json()
 
 
 @pytest.mark.parametrize(
