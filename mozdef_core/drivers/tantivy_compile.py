@@ -28,9 +28,12 @@ from mozdef_core.drivers.tantivy_fields import (
 )
 from mozdef_core.drivers.tantivy_partition import View
 from mozdef_core.errors import QueryError
+from mozdef_core.event import now_us
 from mozdef_core.query import expressions, glob
 from mozdef_core.query.addresses import spans
 from mozdef_core.query.bounds import AddressBounds, NumberBounds, TimeBounds, bounds, read_time
+from mozdef_core.query.lists import Listed, spelt_out
+from mozdef_core.query.members import TextMembers
 from mozdef_core.query.model import (
     ANY_FIELD,
     TEXT_FIELDS,
@@ -52,6 +55,7 @@ from mozdef_core.query.values import fold, spellings
 MOST_CONDITIONS: Final = 20_000
 """The values without a field of one query may be so many conditions on single fields of a partition."""
 
+_SCALAR: Final = Kind.NUMBER | Kind.BOOLEAN
 _COLUMNS: Final = {"utctimestamp": "us", "timestamp": "us", "receivedtimestamp": "received"}
 _TIME_CHARACTERS: Final = frozenset("0123456789-:.+Tt")
 
@@ -142,6 +146,21 @@ class Compiler:
     @compile.register
     def _(self, query: Subnet) -> Compiled:
         return self._fields.addresses(query.field, spans(query.networks))
+
+    @compile.register
+    def _(self, query: Listed) -> Compiled:
+        now = now_us()
+        spelt = spelt_out(query, now)
+        if spelt is not None:
+            return self.compile(spelt)
+        if query.field in HOISTED:
+            return ANYTHING
+        members = query.members
+        parts = [self._fields.strings_among(query.field, members.has_text)]
+        if isinstance(members, TextMembers) and self._catalogue.kind(query.field) & _SCALAR:
+            parts.append(self._fields.scalars(query.field, members.scalar_texts))
+        found = either(parts)
+        return found if members.first_expiry_us > now else Compiled(found.query, found is NOTHING)
 
     @compile.register
     def _(self, query: Exists) -> Compiled:

@@ -25,7 +25,8 @@ from mozdef_core.drivers.tantivy_document import (
 from mozdef_core.drivers.tantivy_expressions import BEYOND_ASCII, Include
 from mozdef_core.drivers.tantivy_pages import EVERY_EVENT
 from mozdef_core.drivers.tantivy_partition import View
-from mozdef_core.drivers.tantivy_values import buckets_of
+from mozdef_core.drivers.tantivy_values import buckets_of, count_values
+from mozdef_core.errors import QueryError, QueryTimeoutError
 from mozdef_core.query.addresses import Span, Spans
 from mozdef_core.query.bounds import NumberBounds
 from mozdef_core.query.model import is_address_field
@@ -216,6 +217,27 @@ class Fields:
             return self.candidates(field, Kind.STRING)
         values = [bucket["key"] for bucket in buckets if isinstance(bucket["key"], str)]
         terms = [value for value in values if matches(shown_text(value))]
+        return Compiled(self._any_of(path, terms), True) if terms else NOTHING
+
+    def strings_among(self, field: str, matches: Callable[[str], bool]) -> Compiled:
+        """Return the events with a string under the field that passes, by trying each, however many there are.
+
+        For what is quickly told: a million distinct strings take about two seconds.
+        """
+        kind = self._catalogue.kind(field)
+        if not kind & Kind.STRING:
+            return NOTHING
+        path = self.path(field)
+        if path is None or kind & Kind.LONG:
+            return self.candidates(field, Kind.STRING)
+        deadline = self._deadline or Deadline(inf)
+        try:
+            texts = count_values(self._view, EVERY_EVENT, field, path, deadline).texts
+        except QueryTimeoutError:
+            raise
+        except QueryError:  # there are too many
+            return self.candidates(field, Kind.STRING)
+        terms = [text for text in texts if matches(shown_text(text))]
         return Compiled(self._any_of(path, terms), True) if terms else NOTHING
 
     def _all_ascii(self, path: str) -> bool:

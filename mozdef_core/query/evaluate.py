@@ -11,12 +11,15 @@ from mozdef_core.query import expressions, glob
 from mozdef_core.query.addresses import holds, read_address, spans
 from mozdef_core.query.bounds import bounds
 from mozdef_core.query.fields import Test, TextCheck, any_string, any_value, exists
+from mozdef_core.query.lists import Listed
+from mozdef_core.query.members import NEVER_US
 from mozdef_core.query.model import (
     ANY_FIELD,
     TEXT_FIELDS,
     All,
     Bool,
     Exists,
+    In,
     Match,
     MatchPhrase,
     Query,
@@ -161,6 +164,26 @@ def _(query: Subnet) -> Test:
         return number is not None and holds(inside, number)
 
     return any_value(query.field, check)
+
+
+@_compile.register
+def _(query: In) -> Test:
+    raise QueryError(f"{query.field}:@{query.list} cannot be looked up here, where there are no lists")
+
+
+@_compile.register
+def _(query: Listed) -> Test:
+    members, field = query.members, query.field
+    found = any_value(field, members.has_text, members.has)
+    if members.first_expiry_us == NEVER_US:
+        return found
+
+    def unexpired(event: Event) -> bool:
+        return found(event) and any(
+            members.expiry_us(value) > event.received_us for value in event.values(field)
+        )
+
+    return unexpired
 
 
 @_compile.register

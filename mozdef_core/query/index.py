@@ -14,11 +14,13 @@ from typing import Final, NamedTuple
 
 from mozdef_core.event import Event, Scalar, split_path
 from mozdef_core.query.fields import Test, any_value
+from mozdef_core.query.lists import Listed
 from mozdef_core.query.model import (
     ANY_FIELD,
     TEXT_FIELDS,
     Bool,
     Exists,
+    In,
     Match,
     MatchPhrase,
     Query,
@@ -183,6 +185,8 @@ def _anchor(query: Query) -> _Anchor | None:
             return None
         # A text without words is found nowhere, so a condition that nothing fulfils is right.
         return _Anchor(1, words=frozenset({(query.field, max(words, key=len))} if words else ()))
+    if isinstance(query, In | Listed):
+        return _field(query.field)  # not under the values: they change
     if isinstance(query, Exists | Range | Subnet | Wildcard | Regexp) and query.field != ANY_FIELD:
         return _field(query.field)
     return None

@@ -26,6 +26,7 @@ from mozdef_core.query.model import (
     All,
     Bool,
     Exists,
+    In,
     MatchPhrase,
     Query,
     Range,
@@ -172,10 +173,23 @@ class _Reader:
             if node.value == "*":
                 return All() if name is None else Exists(name)
             return Wildcard(name or ANY_FIELD, _pattern(node.value))
+        if name is not None and self._names_list(node):
+            return self._in_list(node, name)
         value = _value(node)
         if name is None or name in TEXT_FIELDS:
             return MatchPhrase(name or ANY_FIELD, value)
         return Term(name, value)
+
+    def _names_list(self, node: Any) -> bool:
+        """Return whether a value is ``@name``; in queries from elsewhere ``@`` is a character as any other."""
+        return isinstance(node, tree.Word) and node.value.startswith("@") and isinstance(self.dialect, Own)
+
+    def _in_list(self, node: Any, name: str) -> Query:
+        try:
+            return In(name, node.value[1:])
+        except QueryError as error:
+            reason = f"{error}; a value that begins with @ is written in quotes"
+            raise QueryError(reason, self._position(node)) from None
 
     def _expression(self, node: Any, name: str) -> Query:
         expression = node.value[1:-1].replace("\\/", "/")

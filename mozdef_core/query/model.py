@@ -14,6 +14,7 @@ Every node checks itself when it is made, so a query that exists can be run. The
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -23,6 +24,9 @@ from mozdef_core.event import Scalar
 
 TEXT_FIELDS: Final = frozenset({"summary"})
 """The fields that are analysed into tokens; strings under any other name are compared whole."""
+
+LIST_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
+"""What the name of a list looks like."""
 
 ANY_FIELD: Final = "*"
 """In place of a field's name: every text field by its tokens, every other string whole."""
@@ -212,6 +216,28 @@ class Subnet(Query):
         object.__setattr__(self, "networks", _tuple(f"the networks of {self.field}", self.networks))
         for network in self.networks:
             _check_text(self.field, network)
+
+
+@dataclass(frozen=True, slots=True)
+class In(Query):
+    """``field:@list``: any value under the field is in a list that people keep (investigate.md 8a).
+
+    In lists of addresses and networks stands every address that lies in one, in other lists each value as with
+    :class:`Terms`. What the list holds is looked up when the query is run (:func:`mozdef_core.query.lists.resolve`).
+    """
+
+    field: str
+    list: str
+
+    def __post_init__(self) -> None:
+        _check_field(self.field)
+        _check_text("the name of a list", self.list)
+        if LIST_NAME.fullmatch(self.list) is None:
+            raise QueryError(
+                f"{self.field}: expected the name of a list, small letters, digits and _.-, got {self.list!r}"
+            )
+        if self.field in TEXT_FIELDS:
+            raise QueryError(f"{self.field} is text and in no list as a whole; name a field such as hostname")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The plain form of a query: what a store compiles, with every shorthand spelt out.
 
-In it there are only ``All``, ``Bool``, ``Terms``, ``Range``, ``Exists``, ``Wildcard``, ``Regexp``, ``Subnet``, and
-``Match`` and ``MatchPhrase`` on text fields or on :data:`~mozdef_core.query.model.ANY_FIELD`.
+In it there are only ``All``, ``Bool``, ``Terms``, ``Range``, ``Exists``, ``Wildcard``, ``Regexp``, ``Subnet``,
+``In`` (``Listed`` when it has been resolved, query/lists.py), and ``Match`` and ``MatchPhrase`` on text fields or on
+:data:`~mozdef_core.query.model.ANY_FIELD`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from mozdef_core.event import Scalar
 from mozdef_core.query import expressions, glob
 from mozdef_core.query.addresses import spans, write_address
 from mozdef_core.query.bounds import TIME_FIELDS, bounds
+from mozdef_core.query.lists import Listed
 from mozdef_core.query.lucene_source import GLOBS, IGNORING_CASE, WITH_CASE, rewrite
 from mozdef_core.query.model import (
     ANY_FIELD,
@@ -19,6 +20,7 @@ from mozdef_core.query.model import (
     All,
     Bool,
     Exists,
+    In,
     Match,
     MatchPhrase,
     Query,
@@ -94,6 +96,16 @@ def _(query: Range) -> str:
 @_print.register
 def _(query: Exists) -> str:
     return f"_exists_:{_quote(query.field)}"
+
+
+@_print.register
+def _(query: In) -> str:
+    return f"{_name(query.field)}:@{query.list}"
+
+
+@_print.register
+def _(query: Listed) -> str:
+    return f"{_name(query.field)}:@{query.name}"
 
 
 @_print.register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from mozdef_core.query.aggregations import (
     TermsAgg,
     TopHits,
 )
+from mozdef_core.query.lists import MOST_SPELT, GivenLists, Listed
+from mozdef_core.query.members import KINDS, NetworkMembers
 from mozdef_core.query.model import (
     ANY_FIELD,
     All,
@@ -162,8 +165,40 @@ def ranges(draw: st.DrawFn) -> Query:
     return query
 
 
+_FILLERS = {
+    "addresses": [(f"198.18.{number // 250}.{number % 250}", None) for number in range(MOST_SPELT + 1)],
+    "texts": [(f"filler {number}", None) for number in range(MOST_SPELT + 1)],
+}
+
+
+@st.composite
+def listed(draw: st.DrawFn) -> Query:
+    """Make a question for what is in a list, short or too long to be spelt out; some members have expired."""
+    kind = draw(st.sampled_from(sorted(KINDS)))
+    values = networks if KINDS[kind] is NetworkMembers else texts | digits | addresses
+    expiry = st.none() | st.just(1) | near.map(BASE_US.__add__)
+    entries = draw(st.lists(st.tuples(values, expiry), max_size=4))
+    if draw(st.booleans()):
+        entries += _FILLERS.get(kind, _FILLERS["texts"])
+    field = draw(fields.filter(lambda name: name != "summary"))
+    name = blake2b(repr((kind, entries)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return Listed(field, name, KINDS[kind](entries))
+
+
+def lists_of(query: Query) -> GivenLists:
+    """Return the lists that a query was resolved with."""
+    if isinstance(query, Listed):
+        return GivenLists({query.name: query.members})
+    parts = (query.must, query.should, query.must_not) if isinstance(query, Bool) else ()
+    found = [lists_of(clause) for part in parts for clause in part]
+    return GivenLists(
+        {name: members for one in found for name in one.names() if (members := one.members(name))}
+    )
+
+
 leaves = (
     st.just(All())
+    | listed()
     | st.builds(Term, fields, scalars, st.booleans())
     | st.builds(Terms, fields, st.lists(scalars, max_size=3), st.booleans())
     | ranges()

@@ -7,7 +7,7 @@ from functools import singledispatch
 from typing import Final
 
 from mozdef_core.errors import QueryError
-from mozdef_core.event import isoformat
+from mozdef_core.event import isoformat, now_us
 from mozdef_core.query import expressions as re2
 from mozdef_core.query import glob
 from mozdef_core.query.addresses import Spans, read_address, spans
@@ -59,6 +59,8 @@ from mozdef_core.query.dsl.tokens import (
     time_term,
     word_term,
 )
+from mozdef_core.query.lists import MOST_SPELT, Listed, spelt_out
+from mozdef_core.query.members import NetworkMembers, TextMembers
 from mozdef_core.query.model import (
     ANY_FIELD,
     TEXT_FIELDS,
@@ -80,6 +82,9 @@ from mozdef_core.query.values import fold, spellings, spelt_boolean, spelt_numbe
 
 _TIME_COLUMNS: Final = {"utctimestamp": "us", "timestamp": "us", "receivedtimestamp": "received"}
 _TIME_CHARACTERS: Final = frozenset("0123456789-:.+Tt")
+MOST_LISTED: Final = 100_000
+"""So many members of a list are sent with the question; for a longer one all events with the field are looked at."""
+
 _MOST_NUMBERS: Final = 20
 _LONGEST_EXPRESSION: Final = 1_000
 
@@ -248,6 +253,37 @@ def _(query: Subnet) -> Compiled:
 
 
 @compile.register
+def _(query: Listed) -> Compiled:
+    now = now_us()
+    spelt = spelt_out(query, now)
+    if spelt is not None:
+        return compile(spelt)
+    members = query.members
+    kinds = (STRING,) if isinstance(members, NetworkMembers) else (STRING, NUMBER, BOOLEAN)
+    held = EVERYTHING if query.field in TIME_FIELDS else _any_under(query.field, kinds)
+    if members.size > MOST_LISTED:
+        return Compiled(NOTHING, held)
+    texts = [text for text, expiry_us in members.entries() if expiry_us > now]
+    if isinstance(members, TextMembers):
+        found = compile(Terms(query.field, texts, members.ignore_case))
+    else:
+        networks = [text for text in texts if "/" in text]
+        if len(networks) > MOST_SPELT:
+            return Compiled(NOTHING, held)
+        name, path = column(query.field) if is_address_field(query.field) else "more", path_term(query.field)
+        numbers = [number for text in texts if (number := read_address(text)) is not None]
+        single = terms(name, [path + ADDRESS + address_term(number) for number in numbers])
+        found = exactly(either([single, _addresses(query.field, spans(networks))]))
+    return found if len(texts) == members.size else Compiled(found.sure, held)
+
+
+def _any_under(field: str, kinds: Sequence[str]) -> Clause:
+    """Return what finds events with a value of one of these kinds under a field, supplied or defaulted."""
+    names = [column(field), "more"] if is_address_field(field) else [column(field)]
+    return either({"prefix": {name: {"value": path_term(field) + kind}}} for name in names for kind in kinds)
+
+
+@compile.register
 def _(query: Exists) -> Compiled:
     return exactly(present(query.field))
 
@@ -328,16 +364,10 @@ def _(query: Regexp) -> Compiled:
     if lucene is not None:
         lucene = f"{expressions.literal(path_term(query.field) + STRING)}({lucene})"
     if lucene is None or len(lucene) > _LONGEST_EXPRESSION:
-        return _with_times(query.field, Compiled(NOTHING, _any_string_under(query.field)))
+        return _with_times(query.field, Compiled(NOTHING, _any_under(query.field, (STRING,))))
     names = [column(query.field), "more"] if is_address_field(query.field) else [column(query.field)]
     found = either({"regexp": {name: {"value": lucene, "flags": "NONE"}}} for name in names)
     return _with_times(query.field, unless(found, _odd(query.field)))
-
-
-def _any_string_under(field: str) -> Clause:
-    """Return what finds events with a string under a field, supplied or defaulted."""
-    names = [column(field), "more"] if is_address_field(field) else [column(field)]
-    return either({"prefix": {name: {"value": path_term(field) + STRING}}} for name in names)
 
 
 @compile.register(Match)

@@ -5,11 +5,14 @@ from hypothesis import given
 
 from mozdef_core.errors import QueryError
 from mozdef_core.query import evaluate
+from mozdef_core.query.lists import GivenLists, Listed, resolve
 from mozdef_core.query.lucene import parse
+from mozdef_core.query.members import TextMembers
 from mozdef_core.query.model import (
     All,
     Bool,
     Exists,
+    In,
     Match,
     MatchPhrase,
     Prefix,
@@ -64,6 +67,7 @@ def test_a_query_is_written_as_a_search_string_that_can_be_read(query: Query, te
     parse(text)
 
 
+SOME = TextMembers([("a-b", None), ("one two", None)])
 KINDS: list[Query] = [
     All(),
     Term("f", 'a "b\\'),
@@ -84,6 +88,8 @@ KINDS: list[Query] = [
     Match("*", "one two"),
     MatchPhrase("summary", "one two"),
     Subnet("f", ["10.0.0.0/8", "2001:db8::/32"]),
+    In("f", "some"),
+    Listed("f", "some", SOME),
     QueryString("f:a && f:b"),
     Bool(must=[A], should=[B, All()], must_not=[B]),
 ]
@@ -108,7 +114,10 @@ VALUES = [
 def test_every_kind_of_query_is_written_and_read_again() -> None:
     assert {type(query).__name__ for query in KINDS} == {kind.__name__ for kind in Query.__subclasses__()}
     for query in KINDS:
-        again, before = evaluate.compile(parse(to_lucene(query))), evaluate.compile(query)
+        again, before = (
+            evaluate.compile(resolve(one, GivenLists({"some": SOME})))
+            for one in (parse(to_lucene(query)), query)
+        )
         for value in VALUES:
             for name in ("f", "summary", "a\nb", "a key", "_glob_", "\ue00a\n"):
                 event = stored_event(**{"summary": "none", name: value})
