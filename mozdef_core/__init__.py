@@ -57,7 +57,18 @@ from mozdef_core.query.model import (
     Terms,
     Wildcard,
 )
-from mozdef_core.rules import EventRule, Rule, RuleOptions
+from mozdef_core.rules import (
+    AggregationOptions,
+    AggregationRule,
+    EventRule,
+    Group,
+    Rule,
+    RuleOptions,
+    ScheduledOptions,
+    SequenceOptions,
+    SequenceRule,
+    Step,
+)
 from mozdef_core.window import Window
 
 if TYPE_CHECKING:
@@ -65,6 +76,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aggregation",
+    "AggregationOptions",
+    "AggregationRule",
     "Alert",
     "AlertChange",
     "All",
@@ -85,6 +98,7 @@ __all__ = [
     "Exists",
     "Field",
     "FieldInfo",
+    "Group",
     "GroupBucket",
     "Groups",
     "Histogram",
@@ -116,14 +130,18 @@ __all__ = [
     "Regexp",
     "Rule",
     "RuleOptions",
+    "ScheduledOptions",
     "Search",
     "Secret",
+    "SequenceOptions",
+    "SequenceRule",
     "Severity",
     "Split",
     "State",
     "Stats",
     "StatsResult",
     "Status",
+    "Step",
     "StoreUnavailableError",
     "Subnet",
     "Term",

@@ -11,13 +11,14 @@ ROOT = Path(__file__).resolve().parents[2] / "mozdef_core"
 SEES_ALL = ("testing", "testing_contracts", "services", "__init__")
 LAYERS = (
     ("errors", "markers"),
-    ("event", "alert", "query", "options"),
+    ("event", "alert", "query", "options", "notification", "notification_hours"),
     ("hookspecs", "ports", "window", "normalise", "aggregation"),
     (
         "config",
         "settings",
         "environment",
         "problems",
+        "notification_settings",
         "discovery",
         "host",
         "calltable",
@@ -25,8 +26,12 @@ LAYERS = (
         "inflight",
         "health",
         "rules",
+        "walk",
     ),
-    ("pipeline", "detection", "response", "casework"),
+    (
+        *("pipeline", "detection", "response", "casework"),
+        *("notification_routes", "notification_messages"),
+    ),
     ("indices",),
     ("drivers",),
 )
