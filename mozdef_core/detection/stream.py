@@ -6,9 +6,11 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from mozdef_core.alert import Alert, Moment
+from mozdef_core.detection.traits import traits_of
 from mozdef_core.event import Event
 from mozdef_core.host import Host, Plugin
 from mozdef_core.ports import AlertBook, EventStore, OwedSpan
@@ -17,6 +19,8 @@ from mozdef_core.query.model import Query
 from mozdef_core.window import Window
 
 log = logging.getLogger(__name__)
+
+_NONE: Final = timedelta(0)
 
 OWED_RETRY_S: Final = (5, 60, 600, 3_600)
 """How long a span waits after its first, second, third and every further failure."""
@@ -50,8 +54,8 @@ class EventsWindow(Window):
         self._events = events
         self._conditions = conditions
 
-    def search(self, query: Query) -> Iterator[Event]:
-        """Yield the events that match, in order of (detection time, id)."""
+    def search(self, query: Query, *, before: timedelta = _NONE) -> Iterator[Event]:
+        """Yield the events that match, in order of (detection time, id); there is nothing before a batch."""
         found = list(filter(self._conditions(query), self._events))
         return iter(found if len(found) < 2 else sorted(found, key=Moment.of))
 
@@ -72,14 +76,16 @@ class Found(NamedTuple):
 
 
 class Detector:
-    """Runs the enabled rules; a rule that fails, takes too long or is suspended affects only itself.
+    """Runs the rules on the stream; a rule that fails, takes too long or is suspended affects only itself.
 
-    :param host: holds the rules; every plugin with ``alert_match`` is one.
+    :param host: holds the rules; every plugin with ``alert_match`` is one, on the stream unless it says otherwise.
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._rules = {rule.name: rule for rule in host.table("alert_match").plugins}
+        traits = {rule: traits_of(rule) for rule in host.table("alert_match").plugins}
+        self._rules = {rule.name: rule for rule, said in traits.items() if said.streams}
+        self._staged = {rule.name for rule, said in traits.items() if said.mode == "staged"}
         self._conditions = Conditions()
 
     def window(self, events: Sequence[Event]) -> EventsWindow:
@@ -108,7 +114,8 @@ class Detector:
         outcome = self._host.call(rule, "alert_match", window=window)
         if outcome.problem is not None:
             return f"{outcome.problem[0]}: {outcome.problem[1]}"
-        return [replace(alert, rule=rule.name) for alert in outcome.value or ()]
+        staged = rule.name in self._staged
+        return [replace(alert, rule=rule.name, staged=staged) for alert in outcome.value or ()]
 
     def run_owed(self, store: EventStore, book: AlertBook, now_us: int, batch: int = 5_000) -> int:
         """Run rules over what is owed to them, oldest first.

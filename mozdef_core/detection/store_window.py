@@ -1,0 +1,218 @@
+"""The window over a span of the store, exact in detection time whatever order the store keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from mozdef_core.alert import Consumed, Moment
+from mozdef_core.detection.intervals import Span
+from mozdef_core.detection.memory import LedgerMemory
+from mozdef_core.errors import QueryTimeoutError
+from mozdef_core.event import LATE_HORIZON_S, Event, isoformat
+from mozdef_core.ports import Between, EventStore
+from mozdef_core.ports.ledger import Ledger
+from mozdef_core.ports.store import took_too_long
+from mozdef_core.query.model import All, Query, Range, Search
+from mozdef_core.window import RuleMemory, Window
+
+PAGE: Final = 5_000
+"""So many events are held in memory while they are put in order."""
+
+_NONE: Final = timedelta(0)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_HORIZON_US: Final = LATE_HORIZON_S * 1_000_000
+_SECOND_US: Final = 1_000_000
+_GROWTH: Final = 8
+_FEW: Final = 1_000
+_SEEN_AT_ONCE: Final = 500
+
+Keep = Callable[[Event, bool], bool]
+"""Says whether an event stays, or is removed by an exception; the second argument: whether a removal counts."""
+
+
+class StoreWindow(Window):
+    """A span of the store, as one rule is given it.
+
+    A store orders by the event's own time, a window by detection time (detections.md A3.2), which is the time of
+    reception where a clock was ahead or an event is ancient. So each search is two: the events whose own time lies in
+    the span, and those received in it whose own time does not; what neither belongs to is dropped by looking at it. It
+    goes piece by piece, so that no more than some thousand events are in memory, however many match.
+
+    :param rule: the rule's key in the ledger.
+    :param late: spans before the window in which events have arrived late, for :meth:`fresh`.
+    :param keep: what exceptions leave of the events.
+    """
+
+    __slots__ = ("_keep", "_late", "_ledger", "_page", "_rule", "_store", "events", "given", "kept")
+
+    def __init__(
+        self,
+        store: EventStore,
+        ledger: Ledger,
+        rule: str,
+        span: Span,
+        late: Sequence[Span] = (),
+        keep: Keep | None = None,
+        page: int = PAGE,
+    ) -> None:
+        super().__init__(*span)
+        self._store = store
+        self._ledger = ledger
+        self._rule = rule
+        self._late = late
+        self._keep = keep
+        self._page = page
+        self.kept = LedgerMemory(ledger, rule)
+        self.given: dict[str, int] = {}
+        self.events = 0
+
+    @property
+    def memory(self) -> RuleMemory:
+        """What the rule remembers; changes are kept when the run has succeeded."""
+        return self.kept
+
+    def search(self, query: Query, *, before: timedelta = _NONE) -> Iterator[Event]:
+        """Yield every event that matches, in order of (detection time, id).
+
+        :raises QueryError: the query has no meaning, or the store takes too long.
+        """
+        span = Span(self.start_us - before // _MICROSECOND, self.end_us)
+        for event in self._within(query, span):
+            inside = event.detection_us >= self.start_us
+            if self._keep is None or self._keep(event, inside):
+                self.events += inside
+                yield event
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield every event of the window, in order of (detection time, id)."""
+        return self.search(All())
+
+    def groups(
+        self, by: str, query: Query, *, at_least: int = 1, before: timedelta = _NONE
+    ) -> Mapping[str, int]:
+        """Return how many matching events each value of a field has, counted by the store.
+
+        Events by whose own time the window is touched count as well, and those that an exception removes.
+        """
+        span = Span(self.start_us - before // _MICROSECOND, self.end_us)
+        strayed: dict[str, int] = {}
+        for condition, between in _strays(query, span):
+            for value, events in self._store.groups(by, condition, between).items():
+                strayed[value] = strayed.get(value, 0) + events
+        enough = max(1, at_least - max(strayed.values(), default=0))
+        found = dict(self._store.groups(by, query, (span.start_us, span.end_us), at_least=enough))
+        for value, events in strayed.items():
+            found[value] = found.get(value, 0) + events
+        return {value: events for value, events in found.items() if events >= at_least}
+
+    def consumed(self, before: timedelta) -> Mapping[str, Sequence[Consumed]]:
+        """Return what earlier alerts of the rule have consumed, by group value."""
+        return self._ledger.consumed(self._rule, self.start_us - before // _MICROSECOND, self.end_us)
+
+    def fresh(self, query: Query) -> Iterator[Event]:
+        """Yield the matching events of the window and of the late spans that the rule has not been given yet."""
+        spans = sorted({*self._late, Span(self.start_us, self.end_us)})
+        waiting: list[Event] = []
+        for span in spans:
+            for event in self._within(query, span):
+                if self._keep is None or self._keep(event, True):
+                    waiting.append(event)
+                if len(waiting) == _SEEN_AT_ONCE:
+                    yield from self._unseen(waiting)
+                    waiting = []
+        yield from self._unseen(waiting)
+
+    def _unseen(self, events: Sequence[Event]) -> Iterator[Event]:
+        """Yield those events that the rule has not dealt with in an earlier run, and note that it has now."""
+        known = self._ledger.seen(self._rule, [event.id for event in events]) if events else set()
+        for event in events:
+            if event.id not in known:
+                self.given[event.id] = event.detection_us
+                self.events += 1
+                yield event
+
+    def last(self, query: Query) -> Event | None:
+        """Return the match received last before the end of the window, whatever its own time; None for never."""
+        end_us, width_us = self.end_us, _SECOND_US
+        if not self._store.count(query & _received(None, end_us)):
+            return None
+        first_us = end_us - width_us
+        while not self._store.count(query & _received(first_us, end_us)):
+            end_us, width_us = first_us, width_us * _GROWTH
+            first_us = max(end_us - width_us, 0)
+            if not first_us:
+                break
+        while end_us - first_us > 1:  # few events are left, or one moment
+            if self._store.count(query & _received(first_us, end_us)) <= _FEW:
+                break
+            middle_us = (first_us + end_us) // 2
+            if self._store.count(query & _received(middle_us, end_us)):
+                first_us = middle_us
+            else:
+                end_us = middle_us
+        found = self._pages(query & _received(first_us, end_us), (None, None))
+        return max(found, key=lambda event: (event.received_us, event.id), default=None)
+
+    def listened(self, start_us: int, end_us: int) -> Sequence[int]:
+        """Return the minutes of a span in which MozDef was listening."""
+        return self._ledger.listened(start_us, end_us)
+
+    def _within(self, query: Query, span: Span) -> Iterator[Event]:
+        """Yield what matches in a span of detection time, in order, a piece of the span after the other."""
+        start_us, size = span.start_us, self._page
+        while start_us < span.end_us:
+            page = self._store.search(Search(query, (start_us, span.end_us), "oldest", size))
+            if not page.complete:
+                raise QueryTimeoutError(took_too_long(self._store.time_limit_s))
+            stop_us = span.end_us if page.after is None else page.events[-1].time_us
+            if stop_us == start_us:  # more events of one moment than a page holds
+                size *= 2
+                continue
+            stop_us, strays = self._strayed(query, Span(start_us, stop_us))
+            own = (event for event in page.events if event.time_us < stop_us)
+            found = [event for event in (*own, *strays) if start_us <= event.detection_us < stop_us]
+            yield from sorted(found, key=Moment.of)
+            start_us, size = stop_us, self._page
+
+    def _strayed(self, query: Query, span: Span) -> tuple[int, list[Event]]:
+        """Return the events of a span whose own time lies outside, and where the span was cut, for they are many."""
+        start_us, stop_us = span
+        while True:
+            found: list[Event] = []
+            for condition, between in _strays(query, Span(start_us, stop_us)):
+                for event in self._pages(condition, between):
+                    found.append(event)
+                    if len(found) > self._page and stop_us - start_us > 1:
+                        break
+            if len(found) <= self._page or stop_us - start_us <= 1:
+                return stop_us, found
+            stop_us = start_us + (stop_us - start_us) // 2
+
+    def _pages(self, query: Query, between: Between) -> Iterator[Event]:
+        after: str | None = None
+        while True:
+            page = self._store.search(Search(query, between, "oldest", self._page, after))
+            if not page.complete:
+                raise QueryTimeoutError(took_too_long(self._store.time_limit_s))
+            yield from page.events
+            after = page.after
+            if after is None:
+                return
+
+
+def _received(first_us: int | None, end_us: int) -> Query:
+    first = None if first_us is None else isoformat(first_us)
+    return Range("receivedtimestamp", gte=first, lt=isoformat(end_us))
+
+
+def _strays(query: Query, span: Span) -> Iterator[tuple[Query, Between]]:
+    """Yield the searches that find what was received in a span and has its own time outside where that can matter.
+
+    A clock that was ahead puts the event's own time behind the span, an ancient one so far before it that the time of
+    reception counts; every other event is found by its own time.
+    """
+    condition = query & _received(span.start_us, span.end_us)
+    yield condition, (span.end_us, None)
+    yield condition, (None, min(span.start_us, span.end_us - _HORIZON_US))
