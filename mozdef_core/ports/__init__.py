@@ -17,7 +17,7 @@ from mozdef_core.ports.book import (
 )
 from mozdef_core.ports.ledger import Interval, Lease, Ledger, Outcome, RunState
 from mozdef_core.ports.queue import Delivery, Item, Origin, PutResult, Queue, QueueDepth
-from mozdef_core.ports.running import Input, Intake, JobState, Scheduler
+from mozdef_core.ports.running import Input, Intake, Job, JobState, Scheduler
 from mozdef_core.ports.store import (
     Between,
     EventStore,
@@ -42,6 +42,7 @@ __all__ = [
     "Intake",
     "Interval",
     "Item",
+    "Job",
     "JobState",
     "Keep",
     "Lease",

@@ -30,18 +30,46 @@ class JobState:
     last_s: float | None = None
 
 
+Job = Callable[[], timedelta | None]
+"""What a scheduler runs; it returns after what time it wants to run again if that is before its next time, or None."""
+
+
 class Scheduler(ABC):
-    """Runs jobs again and again, each in its own thread, one failing or slow job not holding up another."""
+    """Runs jobs again and again, each in its own thread, one failing or slow job not holding up another.
+
+    Jobs may be added and removed while it runs. A job that raises runs again at its next time. That is logged once,
+    until it runs well again or raises something else: with a traceback, unless it is a :class:`MozdefError`, which is
+    an outage and no bug.
+    """
 
     @abstractmethod
-    def every(self, interval: timedelta, name: str, job: Callable[[], None]) -> None:
-        """Run a job at this interval; a run that takes longer than the interval delays only its own next one.
-
-        A job that raises runs again at its next time. That is logged once, until it runs well again or raises
-        something else: with a traceback, unless it is a :class:`MozdefError`, which is an outage and no bug.
+    def every(self, interval: timedelta, name: str, job: Job) -> None:
+        """Run a job now and at this interval; a run that takes longer delays only its own next one.
 
         :param name: of this job alone.
         :raises ValueError: another job has this name.
+        """
+
+    @abstractmethod
+    def at(self, crontab: str, name: str, job: Job) -> None:
+        """Run a job now and at the times that a crontab names; those that come while it runs are passed over.
+
+        :param crontab: minute, hour, day of the month, month and day of the week, in UTC.
+        :raises ValueError: the crontab cannot be read or never comes, or another job has this name.
+        """
+
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Run a job no more; a run under way goes on, and one added under this name waits until it has ended.
+
+        :raises KeyError: no job has this name.
+        """
+
+    @abstractmethod
+    def due_after(self, crontab: str, moment_us: int) -> int:
+        """Return the first time that a crontab names after a moment, both in microseconds since 1970.
+
+        :raises ValueError: as :meth:`at`.
         """
 
     @abstractmethod

@@ -13,32 +13,40 @@ from datetime import timedelta
 import pytest
 
 from mozdef_core.errors import StoreUnavailableError
+from mozdef_core.event import isoformat
 from mozdef_core.ports import JobState, Scheduler
 
 SOON = timedelta(milliseconds=10)
 NEVER = timedelta(hours=1)
 PATIENCE_S = 10
+YEARLY = "0 0 29 2 *"
+NOON_US = 1_760_011_200_000_000  # 2025-10-09T12:00:00, a Thursday
 
 
 class Job:
     """A job that counts its runs, can be waited for, and raises while it has an error.
 
     :param enough: after so many runs ``reached`` is set.
+    :param again: what it returns.
     """
 
-    def __init__(self, enough: int = 3, error: Exception | None = None) -> None:
+    def __init__(
+        self, enough: int = 3, error: Exception | None = None, again: timedelta | None = None
+    ) -> None:
         self.runs = 0
+        self.again = again
         self.enough = enough
         self.error = error
         self.reached = threading.Event()
 
-    def __call__(self) -> None:
+    def __call__(self) -> timedelta | None:
         self.runs += 1
         error = self.error
         if self.runs >= self.enough:
             self.reached.set()
         if error is not None:
             raise error
+        return self.again
 
     def wait(self) -> None:
         """Wait until it has run often enough."""
@@ -243,3 +251,104 @@ class SchedulerContract:
         running.stopping.set()
         released.set()
         assert running.stop()["job"].last_error == "ValueError: late"
+
+    @pytest.mark.parametrize(
+        ("crontab", "due"),
+        [
+            ("* * * * *", "2025-10-09T12:01:00"),
+            ("*/5 * * * *", "2025-10-09T12:05:00"),
+            ("0 12 * * *", "2025-10-10T12:00:00"),
+            ("30 9 * * mon-fri", "2025-10-10T09:30:00"),
+            ("0 0 1 1,7 *", "2026-01-01T00:00:00"),
+            ("0 0 29 2 *", "2028-02-29T00:00:00"),
+            ("0 6 13 * 5", "2026-02-13T06:00:00"),
+        ],
+    )
+    def test_a_crontab_names_its_next_time_in_utc(self, scheduler: Scheduler, crontab: str, due: str) -> None:
+        assert isoformat(scheduler.due_after(crontab, NOON_US))[:19] == due
+        assert isoformat(scheduler.due_after(crontab, NOON_US + 17))[:26] == f"{due}.000000"
+
+    @pytest.mark.parametrize("crontab", ["0 0 30 2 *", "61 * * * *", "* * * *", "noon", "x * * * *", ""])
+    def test_a_crontab_that_is_none_or_never_comes_is_refused(
+        self, scheduler: Scheduler, crontab: str
+    ) -> None:
+        with pytest.raises(ValueError, match="crontab"):
+            scheduler.at(crontab, "job", Job())
+        with pytest.raises(ValueError, match="crontab"):
+            scheduler.due_after(crontab, NOON_US)
+        assert scheduler.jobs() == {}
+
+    def test_a_job_by_crontab_runs_at_once_and_then_only_at_its_times(
+        self, scheduler: Scheduler, run: Run
+    ) -> None:
+        often, seldom = Job(enough=5), Job(enough=1)
+        scheduler.at(YEARLY, "seldom", seldom)
+        running = run((SOON, "often", often))
+        seldom.wait()
+        often.wait_for(5)
+        running.stop()
+        assert seldom.runs == 1
+
+    def test_a_job_that_asks_for_it_runs_again_before_its_time(self, scheduler: Scheduler, run: Run) -> None:
+        eager, patient = Job(enough=3, again=timedelta(0)), Job(again=NEVER)
+        scheduler.at(YEARLY, "eager", eager)
+        running = run((NEVER, "patient", patient))
+        eager.wait()
+        running.stop()
+        assert patient.runs == 1
+
+    def test_what_a_job_asks_for_does_not_put_off_its_next_time(self, run: Run) -> None:
+        job = Job(again=NEVER)
+        run((SOON, "job", job))
+        job.wait()
+
+    def test_a_job_can_be_added_while_others_run(self, scheduler: Scheduler, run: Run) -> None:
+        first, second = Job(), Job()
+        run((SOON, "first", first))
+        first.wait()
+        scheduler.every(SOON, "second", second)
+        second.wait()
+        assert set(scheduler.jobs()) == {"first", "second"}
+
+    def test_a_job_can_be_removed_while_others_run(self, scheduler: Scheduler, run: Run) -> None:
+        gone, other = Job(), Job(enough=5)
+        running = run((SOON, "gone", gone), (SOON, "other", other))
+        gone.wait()
+        scheduler.remove("gone")
+        runs = gone.runs
+        other.wait_for(5)
+        assert set(running.stop()) == {"other"}
+        assert gone.runs <= runs + 1  # one may have been under way
+
+    def test_a_job_that_is_not_there_cannot_be_removed(self, scheduler: Scheduler) -> None:
+        with pytest.raises(KeyError, match="nobody"):
+            scheduler.remove("nobody")
+
+    def test_a_job_can_be_put_in_the_place_of_one_and_waits_for_its_run_to_end(
+        self, scheduler: Scheduler, run: Run
+    ) -> None:
+        started, released, inside = threading.Event(), threading.Event(), threading.Event()
+        other = Job(enough=5)
+
+        def slow() -> None:
+            inside.set()
+            started.set()
+            released.wait(PATIENCE_S)
+            inside.clear()
+
+        alone: list[bool] = []
+        replacement = Job(enough=1)
+
+        def after() -> None:
+            alone.append(not inside.is_set())
+            replacement()
+
+        run((SOON, "job", slow), (SOON, "other", other))
+        assert started.wait(PATIENCE_S)
+        scheduler.remove("job")
+        scheduler.every(SOON, "job", after)
+        other.wait_for(5)
+        assert alone == []
+        released.set()
+        replacement.wait()
+        assert set(alone) == {True}

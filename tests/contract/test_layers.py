@@ -40,6 +40,7 @@ OWNERS = {
     "pluggy": ("markers", "host"),
     "stevedore": ("discovery",),
     "tantivy": ("drivers",),
+    "celery": ("drivers",),
     "elasticsearch": ("drivers",),
     "elastic_transport": ("drivers",),
     "bottle": ("services",),
