@@ -28,7 +28,7 @@ class Auth0Options(Options):
     )
     state_dir: Path = Field(Path("var/auth0"), description="directory in which the position is kept")
     interval: Duration = Field(
-        timedelta(seconds=60), ge=timedelta(milliseconds=10), description="time between looks for new records"
+        timedelta(seconds=60), gt=timedelta(0), description="time between looks for new records"
     )
     start: Duration = Field(
         timedelta(days=1), description="how far back the first look goes; later ones go on where it ended"

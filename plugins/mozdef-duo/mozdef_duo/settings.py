@@ -35,7 +35,7 @@ class DuoOptions(Options):
     state_dir: Path = Field(Path("var/duo"), description="directory in which the positions are kept")
     interval: Duration = Field(
         timedelta(seconds=120),
-        ge=timedelta(milliseconds=10),
+        gt=timedelta(0),
         description="time between looks for new records; Duo wants at least a minute",
     )
     start: Duration = Field(
