@@ -18,6 +18,7 @@ GROUP_MAX: Final = timedelta(hours=24)
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _SWEEP: Final = 1_024
+"""So many events more than there were groups left pass by before idle groups are looked for again."""
 
 
 @dataclass(slots=True)
@@ -223,7 +224,7 @@ class _Walk:
     """All groups, and what they share."""
 
     __slots__ = (
-        *("_consumed", "_make_trigger", "_since_sweep", "_tracks"),
+        *("_consumed", "_kept", "_make_trigger", "_since_sweep", "_tracks"),
         *("done", "group_for_us", "group_max_us", "window_us"),
     )
 
@@ -238,7 +239,7 @@ class _Walk:
         self._make_trigger = make_trigger
         self._consumed = consumed
         self._tracks: dict[str, _Track] = {}
-        self._since_sweep = 0
+        self._since_sweep = self._kept = 0
         self.done: list[Finding] = []
         self.window_us = window // _MICROSECOND
         self.group_for_us = group_for // _MICROSECOND or -1  # zero switches it off, even for one moment
@@ -255,11 +256,11 @@ class _Walk:
     def sweep(self, us: int) -> None:
         """Forget groups of which nothing matters any more, so that a long walk holds only a window's events."""
         self._since_sweep += 1
-        if self._since_sweep <= len(self._tracks) + _SWEEP:
+        if self._since_sweep <= self._kept + _SWEEP:
             return
-        self._since_sweep = 0
         for value in [value for value, track in self._tracks.items() if track.is_idle(us)]:
             self._tracks.pop(value).finish()
+        self._since_sweep, self._kept = 0, len(self._tracks)
 
     def finish(self) -> None:
         """Give out what was found last in each group."""
