@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 from mozdef_core.alert import Alert, Moment
+from mozdef_core.detection.dispatch import Dispatch
 from mozdef_core.detection.traits import traits_of
 from mozdef_core.event import Event
 from mozdef_core.host import Host, Plugin
@@ -46,22 +47,22 @@ class EventsWindow(Window):
     :param events: in any order; each has been normalised, mapped, enriched and limited.
     """
 
-    __slots__ = ("_conditions", "_events", "_moments")
+    __slots__ = ("_conditions", "_moments", "events")
 
     def __init__(self, events: Sequence[Event], conditions: Conditions) -> None:
         self._moments = [event.detection_us for event in events]
         super().__init__(min(self._moments, default=0), max(self._moments, default=-1) + 1)
-        self._events = events
+        self.events = events
         self._conditions = conditions
 
     def search(self, query: Query, *, before: timedelta = _NONE) -> Iterator[Event]:
         """Yield the events that match, in order of (detection time, id); there is nothing before a batch."""
-        found = list(filter(self._conditions(query), self._events))
+        found = list(filter(self._conditions(query), self.events))
         return iter(found if len(found) < 2 else sorted(found, key=Moment.of))
 
     def __iter__(self) -> Iterator[Event]:
         """Yield all events, in order of (detection time, id)."""
-        return iter(sorted(self._events, key=Moment.of))
+        return iter(sorted(self.events, key=Moment.of))
 
     def arrivals(self) -> Counter[int]:
         """Return how many events fall in each minute of detection time (minutes since 1970)."""
@@ -87,22 +88,27 @@ class Detector:
         self._rules = {rule.name: rule for rule, said in traits.items() if said.streams}
         self._staged = {rule.name for rule, said in traits.items() if said.mode == "staged"}
         self._conditions = Conditions()
+        self._dispatch = Dispatch(list(self._rules.values()), self._conditions)
 
     def window(self, events: Sequence[Event]) -> EventsWindow:
         """Return a window over these events that shares compiled queries with every other."""
         return EventsWindow(events, self._conditions)
 
     def stream(self, window: EventsWindow, first: str, last: str) -> Found:
-        """Run every rule over a batch just accepted.
+        """Run every rule over those events of a batch just accepted that concern it.
 
         :param first: least id of the batch's events; ``last`` the greatest: what is owed when a rule fails.
         """
         found = Found([], [])
+        concerned = self._dispatch.concerned(window.events)
         for rule in self._rules.values():
+            if self._dispatch.knows(rule) and rule.name not in concerned:
+                continue
             if self._host.suspended(rule):
                 found.owed.append(OwedSpan(rule.name, first, last, "the rule was suspended"))
                 continue
-            outcome = self._run(rule, window)
+            events = concerned.get(rule.name)
+            outcome = self._run(rule, window if events is None else self.window(events))
             if isinstance(outcome, str):
                 found.owed.append(OwedSpan(rule.name, first, last, outcome))
             else:

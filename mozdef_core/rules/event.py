@@ -37,6 +37,11 @@ class EventRule(Rule[RuleOptionsType]):
         """Return the query that an event must match; called once, when the rule is made, unless it is inactive."""
         return self.query
 
+    @property
+    def concerns(self) -> Query | None:
+        """The condition; of a rule that is inactive, or one that finds in its own way, None."""
+        return self._condition if type(self).alert_match is EventRule.alert_match else None
+
     def matches(self, event: Event) -> bool:
         """Return whether an event that the query found is really meant; for what no query can say."""
         return True

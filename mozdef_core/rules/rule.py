@@ -94,6 +94,14 @@ class Rule(ABC, Generic[RuleOptionsType]):
         return None
 
     @property
+    def concerns(self) -> Query | None:
+        """What an event must match for the rule to make anything of it, so that the stream spares it the others.
+
+        None is for every event.
+        """
+        return None
+
+    @property
     def look_back(self) -> timedelta:
         """How far behind the span that it is run over the rule looks: a late event makes so much be run again."""
         return timedelta(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,10 +62,13 @@ ODD: Final[Sequence[Mapping[str, Any] | str]] = (
 """What senders send when nobody is looking. No plugin may fail on any of it."""
 
 
+_NONE: Final = timedelta(0)
+
+
 class EmptyWindow(Window):
     """A window in which nothing happened."""
 
-    def search(self, query: Query) -> Iterator[Event]:
+    def search(self, query: Query, *, before: timedelta = _NONE) -> Iterator[Event]:
         """Yield nothing."""
         if not isinstance(query, Query):
             raise QueryError(f"expected a query, got {query!r}")
