@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import pytest
@@ -94,6 +95,15 @@ class RunContract(Protocol):
         :param events: events that concern it, besides the odd ones that every plugin must bear.
         :raises AssertionError: it breaks a promise; with which one, and on what event.
         """
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect the examples that stand beside rules, so that pytest alone tests a repository of rules."""
+    if not file_path.name.endswith(".examples.yaml"):
+        return None
+    from mozdef_core.testing_contracts.examples import ExamplesFile
+
+    return ExamplesFile.from_parent(parent, path=file_path)
 
 
 @pytest.fixture
