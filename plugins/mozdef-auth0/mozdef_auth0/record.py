@@ -28,10 +28,12 @@ _OF_BODY: Final = {
 }
 """What the body of the answer that the log tells of may say about the user."""
 
-_PROMPTS: Final = (
-    ("lock-password-authenticate", "valid password"),
-    ("authenticate", "valid session cookie"),
-)
+_PROMPTS: Final = {
+    "lock-password-authenticate": "valid password",
+    "authenticate": "valid session cookie",
+}
+"""Prompts that tell how a user was known, the one that tells more first."""
+
 _CATEGORIES: Final = (
     (
         "authentication",
@@ -121,7 +123,7 @@ def _details(record: dict[str, Any]) -> dict[str, Any]:
     prompts = _inside(record, "details", "prompts")
     if isinstance(prompts, list):
         seen = [prompt.get("name") for prompt in prompts if isinstance(prompt, dict)]
-        for name, meaning in _PROMPTS:
+        for name, meaning in _PROMPTS.items():
             if name in seen:
                 details["authtype"] = meaning
                 break

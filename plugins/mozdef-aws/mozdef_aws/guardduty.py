@@ -20,7 +20,7 @@ class GuardDuty:
     applies_to: ClassVar[dict[str, frozenset[str]]] = {"source": frozenset({"guardduty"})}
     recognisers: ClassVar[tuple[Recogniser, ...]] = (
         Recogniser(
-            ("detail-type", "detail"),
+            ["detail-type", "detail"],
             equal={"detail-type": "GuardDuty Finding"},
             category="guardduty",
             source="guardduty",
