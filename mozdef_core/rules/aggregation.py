@@ -96,7 +96,9 @@ class AggregationRule(GroupedRule[AggregationOptionsType]):
     def _note_ungrouped(self, window: Window, query: Query) -> None:
         """Note the events without a group, which a search for some groups does not bring."""
         by = self._by[0]
-        grouped = Wildcard(by, "*") | Terms(by, (True, False)) | Range(by, gte=-1e308, lte=1e308)
+        grouped = Wildcard(by, "*") | Terms(by, (True, False))
+        if not is_address_field(by):  # between addresses there are no numbers
+            grouped |= Range(by, gte=-1e308, lte=1e308)
         for event in window.search(query & ~(grouped & Exists(by))):
             if self.matches(event) and not self.expand(event):
                 window.note_ungrouped(event)
