@@ -8,4 +8,5 @@ pytest.register_assert_rewrite(f"{__name__}.store", f"{__name__}.store_matching"
 pytest.register_assert_rewrite(f"{__name__}.store_groups")
 pytest.register_assert_rewrite(f"{__name__}.queue", f"{__name__}.queue_durable")
 pytest.register_assert_rewrite(f"{__name__}.book", f"{__name__}.book_outbox", f"{__name__}.book_pruning")
+pytest.register_assert_rewrite(f"{__name__}.book_findings", f"{__name__}.ledger")
 pytest.register_assert_rewrite(f"{__name__}.scheduler", f"{__name__}.input")

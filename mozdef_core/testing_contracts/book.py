@@ -12,11 +12,13 @@ from mozdef_core.alert import Alert, Moment, Occasion, Severity, Status
 from mozdef_core.event import Event
 from mozdef_core.ports import AlertBook, BatchRecord, OwedSpan
 from mozdef_core.testing_contracts.book_alerts import MINUTE, START_US, Clock, event_at, finding
+from mozdef_core.testing_contracts.book_findings import FindingsContract
 from mozdef_core.testing_contracts.book_outbox import OutboxContract
 from mozdef_core.testing_contracts.book_pruning import PruningContract
+from mozdef_core.testing_contracts.ledger import LedgerContract
 
 
-class AlertBookContract(OutboxContract, PruningContract):
+class AlertBookContract(OutboxContract, PruningContract, FindingsContract, LedgerContract):
     """What every alert book does. A subclass overrides what raises NotImplementedError."""
 
     def open_book(self, path: Path, clock: Callable[[], int], repeat: timedelta) -> AlertBook:

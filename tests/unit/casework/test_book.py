@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
 from mozdef_core.alert import Status
-from mozdef_core.casework import dead_letters
+from mozdef_core.casework import dead_letters, ledger, processes
 from mozdef_core.casework.audit import Actor
 from mozdef_core.casework.book import SqlBook
 from mozdef_core.casework.models import Base, DeadLetterRow
@@ -48,6 +49,18 @@ class TestSqlBook(AlertBookContract):
         assert isinstance(book, SqlBook)
         with book.database.read() as session:
             return dead_letters.counts(session)["lost"]
+
+    def report(
+        self, book: AlertBook, role: str, process: str, counters: Mapping[str, Any], at_us: int
+    ) -> None:
+        assert isinstance(book, SqlBook)
+        with book.database.write() as session:
+            processes.report(session, role, process, counters, at_us)
+
+    def removed(self, book: AlertBook, exception: str) -> int:
+        assert isinstance(book, SqlBook)
+        with book.database.read() as session:
+            return ledger.excepted(session, exception)
 
     def kept_for_good(self, book: AlertBook) -> Mapping[str, object]:
         assert isinstance(book, SqlBook)

@@ -12,7 +12,17 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from mozdef_core.alert import Status
-from mozdef_core.casework import alerts, audit, dead_letters, outbox, owed, pruning
+from mozdef_core.casework import (
+    alerts,
+    audit,
+    dead_letters,
+    ledger,
+    memory,
+    outbox,
+    owed,
+    processes,
+    pruning,
+)
 from mozdef_core.casework.database import Database
 from mozdef_core.ports import Keep
 
@@ -80,6 +90,16 @@ LISTS: dict[str, Callable[[Session], object]] = {
     "what is due in the outbox": lambda session: outbox.something_due(session, 1),
     "what is owed": lambda session: owed.due(session, ["a"], 10, 1),
     "the history of an alert": lambda session: audit.entries(session, "alert", "a"),
+    "staged alerts of a rule": lambda session: alerts.search(session, alerts.Filter(rule="a", staged=True)),
+    "whether a rule is leased": lambda session: ledger.is_leased(session, "a", 1),
+    "rows of a rule": lambda session: ledger.intervals(session, "a", 1, 9),
+    "failed rows of a rule": lambda session: ledger.failed(session, "a", 1),
+    "late arrivals": lambda session: ledger.arrivals_since(session, 5),
+    "what a rule has consumed": lambda session: ledger.consumed(session, "a", 1, 9),
+    "what a rule remembers": lambda session: memory.recall(session, "a", ["b"]),
+    "all that a rule remembers": lambda session: memory.recall(session, "a", prefix="b"),
+    "what a rule has seen": lambda session: memory.seen(session, "a", ["b"]),
+    "minutes of listening": lambda session: processes.listened(session, 1, 9),
     "what may be pruned": lambda session: pruning._find(session, KEEP, 1 << 50, 100),
 }
 
@@ -100,6 +120,10 @@ def test_no_list_reads_a_whole_table_or_sorts_it(database: Database, name: str) 
         ("letters of an input", "ix_dead_letters_input_received"),
         ("letters of a status", "ix_dead_letters_kept"),
         ("how many letters there are", "COVERING INDEX ix_dead_letters_kept"),
+        ("what a rule has consumed", "ix_spans_rule_last (rule=? AND last_us>?)"),
+        ("what may be pruned", "ix_ledger_intervals_end_us"),
+        ("what may be pruned", "ix_ledger_rules_touched_us"),
+        ("what may be pruned", "ix_ledger_seen_minute"),
         ("what is due in the outbox", "ix_outbox_waiting"),
         ("what is due in the outbox", "ix_tasks_ready"),
         ("what may be pruned", "ix_spans_closed_us"),

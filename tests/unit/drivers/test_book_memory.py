@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from mozdef_core.alert import Status
 from mozdef_core.drivers.book_memory import MemoryBook
@@ -25,6 +26,16 @@ class TestMemoryBook(AlertBookContract):
     def letters_lost(self, book: AlertBook) -> int:
         assert isinstance(book, MemoryBook)
         return book.letters_lost
+
+    def report(
+        self, book: AlertBook, role: str, process: str, counters: Mapping[str, Any], at_us: int
+    ) -> None:
+        assert isinstance(book, MemoryBook)
+        book.report(role, process, counters, at_us)
+
+    def removed(self, book: AlertBook, exception: str) -> int:
+        assert isinstance(book, MemoryBook)
+        return book.excepted.get(exception, 0)
 
     def kept_for_good(self, book: AlertBook) -> Mapping[str, object]:
         assert isinstance(book, MemoryBook)
