@@ -26,6 +26,7 @@ LAYERS = (
         "inflight",
         "health",
         "rules",
+        "exemptions",
         "walk",
     ),
     (
