@@ -3,68 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, Final
 
 import pytest
 
 from mozdef_core.alert import Consumed, Moment, Status
 from mozdef_core.errors import AlertClosedError, LeaseLostError
-from mozdef_core.event import LATE_HORIZON_S
-from mozdef_core.ports import AlertBook, BatchRecord, Interval, Keep, Lease, Outcome, Pruned, RunState
+from mozdef_core.ports import AlertBook, BatchRecord, Lease, Outcome, RunState
 from mozdef_core.testing_contracts.book_alerts import MINUTE, SECOND, START_US, Clock, event_at, finding
-
-DAY_S: Final = 86_400
-TEN_DAYS: Final = Keep(timedelta(days=10), None, None, 1 << 40)
-FIRST_MINUTE: Final = START_US // MINUTE
-RAN, FAILED, SKIPPED = RunState.RAN, RunState.FAILED, RunState.SKIPPED
+from mozdef_core.testing_contracts.ledger_listening import ListeningContract
+from mozdef_core.testing_contracts.ledger_memory import MemoryContract
+from mozdef_core.testing_contracts.ledger_runs import FAILED, FIRST_MINUTE, RAN, SKIPPED, interval, seconds
 
 
-def interval(start: float, end: float, state: RunState = RAN, **fields: Any) -> Interval:
-    """Return an interval of the rule ``rule``, in seconds from the start."""
-    fields = {"rule": "rule", "at_us": START_US, **fields}
-    return Interval(
-        start_us=START_US + int(start * SECOND), end_us=START_US + int(end * SECOND), state=state, **fields
-    )
-
-
-def seconds(rows: Sequence[Interval]) -> list[tuple[float, float, RunState]]:
-    """Return start, end and state of rows, in seconds from the start."""
-    return [((row.start_us - START_US) / SECOND, (row.end_us - START_US) / SECOND, row.state) for row in rows]
-
-
-class LedgerContract:
+class LedgerContract(MemoryContract, ListeningContract):
     """The ledger; see :class:`~mozdef_core.testing_contracts.book.AlertBookContract`."""
 
     def set_status(self, book: AlertBook, alert_id: str, status: Status) -> None:
         """Do what an analyst does to give an alert this status."""
         raise NotImplementedError
-
-    def report(
-        self, book: AlertBook, role: str, process: str, counters: Mapping[str, Any], at_us: int
-    ) -> None:
-        """Do what a process does that says at a time what it counts."""
-        raise NotImplementedError
-
-    @staticmethod
-    def take(book: AlertBook, clock: Clock, rule: str = "rule", lease_s: float = 60) -> Lease:
-        """Take a rule that is free; one that is new begins at the start."""
-        lease = book.lease(rule, START_US, clock.us, lease_s)
-        assert lease is not None
-        return lease
-
-    def run(self, book: AlertBook, clock: Clock, *intervals: Interval, **fields: Any) -> None:
-        """Run intervals of ``rule`` one after the other, each to its end."""
-        for each in intervals:
-            lease = self.take(book, clock)
-            book.finish(lease, Outcome(each, cursor_us=each.end_us, **fields))
-            book.release(lease)
-
-    @staticmethod
-    def rows(book: AlertBook, rule: str = "rule") -> Sequence[Interval]:
-        """Return all rows of a rule."""
-        return book.intervals(rule, 0, 1 << 62)
 
     def test_a_new_rule_begins_where_it_is_told_and_with_the_journal_as_it_is(
         self, book: AlertBook, clock: Clock
@@ -342,24 +298,6 @@ class LedgerContract:
         assert not touched(20.000001, 30)
         assert not touched(0, 10)
 
-    def test_a_rule_remembers_what_it_last_said(self, book: AlertBook, clock: Clock) -> None:
-        values = {"user:ines": {"a": [1, 2.5, None, True]}, "user:otto": "x", "User:ines": 0, "user%": False}
-        self.run(book, clock, interval(0, 60), state=values)
-        assert book.recall("rule") == values
-        assert book.recall("rule", ["user:otto", "user:nobody"]) == {"user:otto": "x"}
-        assert book.recall("rule", []) == {}
-        assert book.recall("rule", prefix="user:") == {key: values[key] for key in ("user:ines", "user:otto")}
-        assert book.recall("rule", prefix="user%") == {"user%": False}
-        assert book.recall("rule", ["user:otto", "user%"], prefix="user:") == {"user:otto": "x"}
-        assert not book.recall("other")
-        self.run(book, clock, interval(60, 120), state={"user:ines": None, "user:otto": "y", "never": None})
-        assert book.recall("rule") == {"user:otto": "y", "User:ines": 0, "user%": False}
-
-    def test_a_key_may_be_any_text(self, book: AlertBook, clock: Clock) -> None:
-        values = {"\ud800": 1, "a\0b": 2, "x" * 10_000: 3, "x" * 10_001: 4, "": 5}
-        self.run(book, clock, interval(0, 60), state=values)
-        assert book.recall("rule", list(values)) == values
-
     def test_a_run_that_fails_changes_no_memory(self, book: AlertBook, clock: Clock) -> None:
         (alert,) = book.record(BatchRecord(alerts=[finding(event_at(0), user="ines", group_s=60)]))
         self.set_status(book, alert.id, Status.CLOSED)
@@ -384,134 +322,3 @@ class LedgerContract:
         clock.pass_by(60)
         assert [task.alert.id for task in book.due_tasks([("webhook", False)], 10, 60)] == [alert.id]
         assert self.take(book, clock).cursor_us == START_US
-
-    def test_many_events_are_known_to_have_been_seen(self, book: AlertBook, clock: Clock) -> None:
-        ids = [f"{number:05d}" for number in range(2_500)]
-        self.run(book, clock, interval(0, 60), seen=dict.fromkeys(ids, START_US))
-        self.run(book, clock, interval(0, 60), seen={ids[0]: START_US, "new": START_US})
-        assert book.seen("rule", [*ids, "other", "new"]) == {*ids, "new"}
-        assert not book.seen("other", ids)
-
-    def test_what_exceptions_remove_leaves_the_rest_as_it_is(self, book: AlertBook, clock: Clock) -> None:
-        self.run(book, clock, interval(0, 60), interval(60, 120), excepted={"maintenance": 3, "idle": 0})
-        assert self.removed(book, "maintenance") == 6
-        assert self.removed(book, "idle") == 0
-
-    def removed(self, book: AlertBook, exception: str) -> int:
-        """Return how many events an exception has removed."""
-        raise NotImplementedError
-
-    WORKER: Final = {"worker": {"watermark_us": START_US}, "queue": {"items": 0, "oldest_us": None}}
-
-    @pytest.mark.parametrize(
-        ("reports", "listening"),
-        [
-            ([("web", {}), ("worker", WORKER)], True),
-            ([("worker", {**WORKER, "inputs": {"syslog": {"running": True}}})], True),
-            ([("worker", {**WORKER, "inputs": {"syslog": {"running": False}}})], False),
-            ([("worker", WORKER)], False),
-            ([("web", {})], False),
-            ([("web", {}), ("worker", {"queue": {"error": "it is away"}})], False),
-            ([("web", {}), ("worker", {})], False),
-            ([("web", {}), ("scheduler", {"queue": {"items": 0}})], False),
-            ([], False),
-        ],
-    )
-    def test_a_minute_counts_in_which_entrance_queue_and_worker_were_up(
-        self, book: AlertBook, reports: Sequence[tuple[str, Mapping[str, Any]]], listening: bool
-    ) -> None:
-        for role, counters in reports:
-            self.report(book, role, "1", counters, START_US)
-        expected = [FIRST_MINUTE] if listening else []
-        assert list(book.listened(START_US - 3600 * SECOND, START_US + 3600 * SECOND)) == expected
-
-    def test_minutes_that_a_span_only_touches_count_too(self, book: AlertBook) -> None:
-        minutes = [FIRST_MINUTE, FIRST_MINUTE + 1, FIRST_MINUTE + 3, FIRST_MINUTE + 4]
-        for minute in reversed(minutes):
-            for role, counters in (("web", {}), ("worker", self.WORKER)):
-                self.report(book, role, "1", counters, minute * MINUTE + 5)
-        assert list(book.listened(FIRST_MINUTE * MINUTE + 59 * SECOND, minutes[3] * MINUTE + 1)) == minutes
-        assert list(book.listened(minutes[1] * MINUTE, minutes[3] * MINUTE)) == minutes[1:3]
-
-    def holds(self, book: AlertBook, process: str, held: float, waiting: float | None, at: float) -> None:
-        """Have a worker report what it holds and what waits, in seconds from the start."""
-        oldest_us = None if waiting is None else START_US + int(waiting * SECOND)
-        counters = {
-            "worker": {"watermark_us": START_US + int(held * SECOND)},
-            "queue": {"oldest_us": oldest_us},
-        }
-        self.report(book, "worker", process, counters, START_US + int(at * SECOND))
-
-    def test_the_watermark_is_the_least_of_what_live_workers_hold_and_what_waits(
-        self, book: AlertBook
-    ) -> None:
-        now_us = START_US + 100 * SECOND
-        assert book.watermark(now_us) == 0
-        self.holds(book, "1", 98, None, 99)
-        self.holds(book, "2", 97, None, 90.000001)
-        self.holds(book, "3", 50, None, 90)
-        assert book.watermark(now_us) == START_US + 97 * SECOND
-        self.holds(book, "2", 109, 108, 109)
-        self.holds(book, "1", 110, None, 110)
-        assert book.watermark(START_US + 110 * SECOND) == START_US + 108 * SECOND
-
-    def test_the_watermark_never_falls_and_is_never_ahead_of_the_present(self, book: AlertBook) -> None:
-        self.holds(book, "1", 80, None, 99)
-        assert book.watermark(START_US + 100 * SECOND) == START_US + 80 * SECOND
-        self.holds(book, "1", 40, None, 101)
-        assert book.watermark(START_US + 102 * SECOND) == START_US + 80 * SECOND
-        self.holds(book, "1", 500, None, 103)
-        assert book.watermark(START_US + 104 * SECOND) == START_US + 104 * SECOND
-        assert book.watermark(START_US + 900 * SECOND) == START_US + 104 * SECOND
-
-    @pytest.mark.parametrize(
-        "counters",
-        [{"worker": {"watermark_us": START_US + 50 * SECOND}, "queue": {"error": "it is away"}}, {}],
-    )
-    def test_a_live_worker_that_cannot_tell_holds_the_watermark(
-        self, book: AlertBook, counters: Mapping[str, Any]
-    ) -> None:
-        self.holds(book, "1", 40, None, 40)
-        assert book.watermark(START_US + 40 * SECOND) == START_US + 40 * SECOND
-        self.holds(book, "1", 60, None, 60)
-        self.report(book, "worker", "2", counters, START_US + 60 * SECOND)
-        assert book.watermark(START_US + 61 * SECOND) == START_US + 40 * SECOND
-        self.holds(book, "1", 70, None, 70)
-        assert book.watermark(START_US + 70 * SECOND) == START_US + 70 * SECOND
-
-    def test_rows_go_as_the_journal_and_seen_events_after_a_fortnight(
-        self, book: AlertBook, clock: Clock
-    ) -> None:
-        states = RunState.LATE, RunState.DEGRADED
-        rows = [interval(60 * number, 60 * number + 60, state) for number, state in enumerate(states)]
-        self.run(book, clock, *rows, seen={"x": FIRST_MINUTE * MINUTE, "y": (FIRST_MINUTE + 1) * MINUTE})
-        clock.us = FIRST_MINUTE * MINUTE
-        clock.pass_by(LATE_HORIZON_S + 8 * DAY_S)
-        assert book.prune(TEN_DAYS) == Pruned()
-        clock.pass_by(60)
-        assert book.prune(TEN_DAYS) == Pruned(seen=1)
-        assert book.seen("rule", ["x", "y"]) == {"y"}
-        self.take(book, clock, lease_s=0)
-        clock.us = START_US
-        clock.pass_by(10 * DAY_S + LATE_HORIZON_S + 7 * DAY_S + 60)
-        assert book.prune(TEN_DAYS) == Pruned(seen=1)
-        clock.pass_by(0.000001)
-        assert book.prune(Keep(None, None, None)) == Pruned()
-        assert book.prune(TEN_DAYS) == Pruned(intervals=1)
-        assert seconds(self.rows(book)) == [(60, 120, RunState.DEGRADED)]
-
-    def test_a_rule_that_is_gone_is_forgotten_with_all_it_knew(self, book: AlertBook, clock: Clock) -> None:
-        self.run(book, clock, interval(0, 60), state={"a": 1, "b": 2}, seen={"x": START_US})
-        other = self.take(book, clock, "other")
-        book.finish(other, Outcome(interval(0, 60, rule="other"), state={"a": 1}))
-        clock.pass_by(400 * DAY_S)
-        self.take(book, clock, "other", lease_s=0)
-        gone = Pruned()
-        while (step := book.prune(TEN_DAYS)) != Pruned():
-            gone = gone.plus(step)
-        assert gone == Pruned(intervals=2, seen=1, remembered=2, rules=1)
-        assert not book.recall("rule")
-        assert book.recall("other") == {"a": 1}
-        lease = book.lease("rule", clock.us, clock.us, 60)
-        assert lease is not None
-        assert (lease.fence, lease.since_us) == (1, clock.us)

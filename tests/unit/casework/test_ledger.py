@@ -16,7 +16,7 @@ from mozdef_core.errors import LeaseLostError
 from mozdef_core.ports import BatchRecord, Interval, Keep, Outcome, Pruned, RunState
 from mozdef_core.testing_contracts.book_alerts import MINUTE, SECOND, START_US, Clock, event_at, finding
 from mozdef_core.testing_contracts.book_findings import silence
-from mozdef_core.testing_contracts.ledger import TEN_DAYS, interval
+from mozdef_core.testing_contracts.ledger_runs import TEN_DAYS, interval
 
 
 @pytest.fixture

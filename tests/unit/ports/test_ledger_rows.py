@@ -19,10 +19,9 @@ END = 30
 @st.composite
 def intervals(draw: st.DrawFn) -> Interval:
     start, end = sorted((draw(st.integers(0, END)), draw(st.integers(0, END))))
-    numbers = {"events": draw(st.integers(0, 99)), "alerts": draw(st.integers(0, 3))}
-    return Interval(
-        "rule", start, end, draw(states), draw(st.integers(0, 9)), reason=draw(reasons), **numbers
-    )
+    events, alerts = draw(st.integers(0, 99)), draw(st.integers(0, 3))
+    row = Interval("rule", start, end, draw(states), draw(st.integers(0, 9)), events=events, alerts=alerts)
+    return replace(row, reason=draw(reasons))
 
 
 def put(rows: list[Interval], new: Interval) -> list[Interval]:
