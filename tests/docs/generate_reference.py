@@ -24,11 +24,12 @@ import mozdef_core
 from mozdef_core import discovery, hookspecs
 from mozdef_core.host import HOOKS
 from mozdef_core.problems import is_secret
-from mozdef_core.rules import RuleOptions
+from mozdef_core.rules import AggregationOptions, RuleOptions, SequenceOptions
 from mozdef_core.services.cli import main
 from mozdef_core.services.cli.plugins import _type_name
 from mozdef_core.settings import (
     CoreSettings,
+    DetectionSettings,
     Entrance,
     HealthSettings,
     LetterSettings,
@@ -42,6 +43,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/reference.md"
 FIRST_PARTY = "mozdef-"
 SPECIAL = {"_size": "size", "_address": "host:port", "_kept": 'duration or `"forever"`'}
 """Names of validators that say more about a setting than its Python type does."""
+KINDS = (RuleOptions, SequenceOptions, AggregationOptions)
+"""What every rule of a kind accepts."""
 NOT_CLASSES = {
     "Duration": "The type of an option that is a span of time: seconds, or text such as `30s`, `5m`, `2h`, `90d`.",
     "Field": "Pydantic's `Field`: default, limits and description of an option.",
@@ -81,6 +84,7 @@ def settings() -> Iterator[str]:
         "web": WebSettings,
         "entrance.<name>": Entrance,
         "health": HealthSettings,
+        "detection": DetectionSettings,
     }.items():
         yield f"### `[{name}]`"
         yield sentence(model)
@@ -118,6 +122,9 @@ def settings() -> Iterator[str]:
     )
     yield "### `[alerts.<rule>]`, every rule"
     yield fields(RuleOptions)
+    yield "### `[alerts.<rule>]`, rules that look at groups of events"
+    yield "`threshold` belongs to aggregation rules only, and `schedule` is never `stream`."
+    yield rows(_own(AggregationOptions, RuleOptions))
 
 
 def installed_options() -> Iterator[str]:
@@ -129,15 +136,22 @@ def installed_options() -> Iterator[str]:
                 continue
             cls = discovery.load_class(group, item.name)
             model = getattr(cls, "Options", None)
-            common = RuleOptions.model_fields if group == "mozdef.alerts" else {}
-            own = {
-                name: field
-                for name, field in getattr(model, "model_fields", {}).items()
-                if name not in common
-            }
+            own = getattr(model, "model_fields", {})
+            if group == "mozdef.alerts":
+                own = _own(model, *(kind for kind in KINDS if issubclass(model, kind)))
             yield f"### `[{tables[group]}.{item.name}]`"
             yield sentence(cls)
             yield rows(own) if own else "It has no options of its own."
+
+
+def _own(model: type[BaseModel], *kinds: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the options of a rule that it does not share with every rule of its kind: others, or other defaults."""
+    common = {name: field for kind in kinds for name, field in kind.model_fields.items()}
+    return {
+        name: field
+        for name, field in model.model_fields.items()
+        if name not in common or field.default != common[name].default
+    }
 
 
 def fields(model: type[BaseModel]) -> str:
