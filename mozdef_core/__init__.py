@@ -20,6 +20,7 @@ from mozdef_core.errors import (
 from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 from mozdef_core.markers import hookimpl
 from mozdef_core.normalise.settings import Recogniser
+from mozdef_core.notification import Digest, Note, brief, headline
 from mozdef_core.options import Duration, Field, Options, Secret
 from mozdef_core.ports import EventStore, FieldInfo, Input, Intake, Page, PutResult
 from mozdef_core.query.aggregations import (
@@ -69,6 +70,7 @@ from mozdef_core.rules import (
     SequenceRule,
     Step,
 )
+from mozdef_core.site import Site
 from mozdef_core.window import Window
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ __all__ = [
     "DateHistogram",
     "DeliveryError",
     "Dialect",
+    "Digest",
     "Drop",
     "Duration",
     "Event",
@@ -112,6 +115,7 @@ __all__ = [
     "MatchPhrase",
     "Moment",
     "MozdefError",
+    "Note",
     "Occasion",
     "Options",
     "Page",
@@ -136,6 +140,7 @@ __all__ = [
     "SequenceOptions",
     "SequenceRule",
     "Severity",
+    "Site",
     "Split",
     "State",
     "Stats",
@@ -152,7 +157,9 @@ __all__ = [
     "Wildcard",
     "Window",
     "aggregate",
+    "brief",
     "group_values",
+    "headline",
     "hookimpl",
     "in_group",
 ]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from mozdef_core.environment import EnvironmentText, merge, overrides, sources, typed
 from mozdef_core.errors import ConfigError
+from mozdef_core.notification_settings import NotifySettings
 from mozdef_core.problems import describe, suggestion
 from mozdef_core.settings import (
     DURATION,
@@ -33,7 +34,7 @@ DEFAULT_PATH: Final = Path("mozdef.toml")
 
 _KEYS: Final = (
     *("plugins", "inputs", "core", "web", "entrance", "input", "plugin", "alerts"),
-    *("store", "queue", "scheduler", "retention", "health"),
+    *("store", "queue", "scheduler", "retention", "health", "notify"),
 )
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -99,6 +100,7 @@ class _Reading:
             core=self._section(CoreSettings, self._table("core"), "core"),
             web=self._section(WebSettings, self._table("web"), "web"),
             health=self._section(HealthSettings, self._table("health"), "health"),
+            notify=self._section(NotifySettings, self._table("notify"), "notify"),
             plugin=self._tables("plugin", self._table("plugin")),
             input=self._tables("input", self._table("input")),
             store=self._tables("store", self._table("store")),

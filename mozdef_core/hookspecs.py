@@ -59,15 +59,18 @@ def alert_match(window: Window) -> Iterable[Alert] | None:
 
 
 @hookspec
-def alert_action(alert: Alert, occasion: Occasion) -> AlertChange | None:
+def alert_action(alert: Alert, occasion: Occasion, delivery: str) -> AlertChange | None:
     """Do something about an alert: add context, tell someone, open or close a ticket, block an address.
 
     Called in the scheduler, once per plugin, alert and occasion, after the alert was stored. Plugins whose class
     says ``stage = "enrich"`` come first, in the operator's order, and each sees what the ones before it added.
-    After a crash a call may be made again with the same alert and occasion: use ``alert.id`` and the occasion to
-    recognise repeats.
+    After a crash a call may be made again.
 
-    :returns: what to add to the alert, or None.
+    A plugin whose class says ``notifies = True`` is called only for alerts that its routes lead to it, with
+    ``alert.channel`` as they say, and with a :class:`~mozdef_core.Digest` for several alerts at once.
+
+    :param delivery: identifies this telling, the same at each try: receivers recognise repeats by it.
+    :returns: what to add to the alert, or None. What is returned for a digest is not kept.
     :raises DeliveryError: it did not get through; it is tried again with back-off, or after ``retry_after_s``,
         unless it says ``final``.
     :raises Exception: anything else; treated in the same way. The last failure stands on the alert.

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import pluggy
 
 from mozdef_core import hookspecs
+from mozdef_core.alert import Occasion
 from mozdef_core.answers import ACCEPT
 from mozdef_core.calltable import CallTable, Plugin
 from mozdef_core.errors import (
@@ -314,6 +315,16 @@ def _attribute_problems(plugin: Plugin) -> list[str]:
         problems.append(f"{name}: the attribute 'order' is {plugin.order!r}, expected a whole number")
     if plugin.stage not in ("action", "enrich"):
         problems.append(f"{name}: the attribute 'stage' is {plugin.stage!r}, expected 'action' or 'enrich'")
+    problems.extend(
+        f"{name}: the attribute {attribute!r} is {value!r}, expected true or false"
+        for attribute in ("notifies", "collects", "acts_late")
+        if not isinstance(value := getattr(plugin.instance, attribute, True), bool)
+    )
+    occasions = getattr(plugin.instance, "occasions", None)
+    if occasions is not None and not _all_occasions(occasions):
+        problems.append(
+            f"{name}: the attribute 'occasions' is {occasions!r}, expected a collection of Occasions"
+        )
     retries = getattr(plugin.instance, "retries", 0)
     if callable(getattr(plugin.instance, "alert_action", None)) and not isinstance(retries, int):
         problems.append(f"{name}: the attribute 'retries' is {retries!r}, expected a whole number")
@@ -325,6 +336,10 @@ def _attribute_problems(plugin: Plugin) -> list[str]:
         if not isinstance(field, str) or isinstance(values, str) or not isinstance(values, Iterable):
             problems.append(f"{wanted} has {field!r}: {values!r}, expected a collection such as {{'sshd'}}")
     return problems
+
+
+def _all_occasions(value: object) -> bool:
+    return isinstance(value, Iterable) and all(isinstance(part, Occasion) for part in value)
 
 
 def _bind(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from mozdef_core.health import Limits
 from mozdef_core.normalise import EntranceSettings
+from mozdef_core.notification_settings import NotifySettings
 from mozdef_core.options import Duration, Secret
 from mozdef_core.ports import Keep
 
@@ -345,6 +346,7 @@ class Config(BaseModel):
     health: HealthSettings = Field(default_factory=HealthSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
     entrances: Mapping[str, Entrance] = Field(default_factory=dict)
     plugin: Tables = Field(default_factory=dict, repr=False)
     input: Tables = Field(default_factory=dict, repr=False)

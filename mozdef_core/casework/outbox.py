@@ -116,7 +116,7 @@ def take(
             )
         )
         task.waiting = False
-        task.ready_us = now_us + lease_us + apart.get(together_us, 0)
+        task.ready_us = now_us + lease_us + (apart[together_us] if together_us is not None else 0)
     return tasks
 
 
@@ -199,7 +199,7 @@ def settle(session: Session, task: Task, result: TaskResult, now_us: int) -> Non
         _finish(session, row, result, now_us)
     elif task.attempt == row.attempt:
         row.attempt -= result.outcome == "postponed"
-        row.waiting = row.enriches or result.outcome == "retry" or not task.unsure
+        row.waiting = row.enriches or not task.unsure  # a failure now says nothing of the try before
         row.ready_us = now_us if result.due_us is None else result.due_us
         if result.text:
             alert = session.get_one(AlertRow, row.alert_id, with_for_update=True)

@@ -83,6 +83,7 @@ class MemoryOutbox:
             now = self._clock()
             self._start(plugins, most, now)
             tasks: list[Task] = []
+            apart: dict[int, int] = {}
             busy: set[tuple[str, str]] = set()
             for entry in self._outbox:
                 for job in self._open_jobs(entry, now):
@@ -90,7 +91,8 @@ class MemoryOutbox:
                     if (entry.alert_id, job.plugin) in busy or not wanted:
                         continue
                     if job.ready_us <= now and len(tasks) < most:
-                        tasks.append(self._lease(entry, job, now + int(lease_s * 1_000_000)))
+                        place = apart.setdefault(job.ready_us, len(apart) + 1) if job.attempt else 0
+                        tasks.append(self._lease(entry, job, now + int(lease_s * 1_000_000) + place))
                 busy.update((entry.alert_id, job.plugin) for job in entry.jobs if not job.finished)
             return tasks
 
@@ -148,7 +150,7 @@ class MemoryOutbox:
             self._finish(entry, job, result)
         elif task.attempt == job.attempt:
             job.attempt -= result.outcome == "postponed"
-            job.waiting = True
+            job.waiting = job.enriches or not task.unsure
             job.ready_us = self._clock() if result.due_us is None else result.due_us
             if result.text:
                 self._note_error(entry, job, result.text)

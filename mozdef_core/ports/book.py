@@ -101,7 +101,7 @@ class Task(NamedTuple):
     :param since_us: when it first could have been taken, microseconds since 1970.
     :param together_us: of a task that was tried before: tasks of a plugin that were tried together, in one message,
         have the same number here. None at the first try.
-    :param unsure: nobody has said what became of that try: its process died, perhaps after the message had gone.
+    :param unsure: nobody has said what became of a try: its process died, perhaps after the message had gone.
     """
 
     key: str

@@ -11,6 +11,8 @@ from mozdef_core.config import Config
 from mozdef_core.errors import ConfigError
 from mozdef_core.health import Health
 from mozdef_core.host import Host
+from mozdef_core.notification_routes import Router
+from mozdef_core.response import notifiers_of
 from mozdef_core.services.compose import find_enabled
 from mozdef_core.services.decoders import reserved_names
 
@@ -47,7 +49,11 @@ def check(config: Config) -> Report:
         if (reason := getattr(plugin.instance, "inactive", None))
     ]
     try:
-        Host(plugins, Health()).close()
+        host = Host(plugins, Health())
+        try:
+            Router(config.notify, notifiers_of(host))
+        finally:
+            host.close()
     except ConfigError as error:
         found.extend(error.problems)
     found.extend(_unusable(config.data_dir))

@@ -16,9 +16,10 @@ from mozdef_core import discovery
 from mozdef_core.config import Config
 from mozdef_core.errors import ConfigError
 from mozdef_core.health import Health
-from mozdef_core.host import Host, Plugin
+from mozdef_core.host import Host, Plugin, contain
 from mozdef_core.inflight import InFlight, path_of, remove_stale
 from mozdef_core.ports import EventStore, Queue, Scheduler
+from mozdef_core.site import Site
 
 if TYPE_CHECKING:
     from mozdef_core.casework.book import SqlBook
@@ -98,6 +99,20 @@ def open_host(config: Config, role: str) -> Host:
         if any(plugin.name == name for plugin in plugins):
             health.suspend(name, "a call hung and was ended from outside")
     return host
+
+
+def lend_site(host: Host, site: Site) -> None:
+    """Hand the site to the plugins that have a method ``use_site``.
+
+    :raises ConfigError: a plugin refuses it.
+    """
+    problems = []
+    for plugin in host.plugins:
+        use = getattr(plugin.instance, "use_site", None)
+        if callable(use) and (error := contain(use, site).error) is not None:
+            problems.append(f"plugin.{plugin.name}: use_site failed: {type(error).__name__}: {error}")
+    if problems:
+        raise ConfigError(problems)
 
 
 def close_host(host: Host) -> None:

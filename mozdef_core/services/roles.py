@@ -27,6 +27,7 @@ from mozdef_core.services.quota import Quota
 from mozdef_core.services.retention import Housekeeping, Retention
 from mozdef_core.services.scheduler import add_jobs
 from mozdef_core.services.worker import Worker
+from mozdef_core.site import Site
 
 
 def stop_on_signal() -> threading.Event:
@@ -118,11 +119,17 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
     host = compose.open_host(config, "scheduler")
     book = compose.open_book(config)
     store = compose.open_store(config, "reader")
+    compose.lend_site(host, Site(store, config.notify.web_url))
     scheduler = compose.open_scheduler(config)
 
     tidy = Housekeeping(book, store, config.retention, stop.wait)
     add_jobs(
-        scheduler, responder=Responder(host, book), detector=Detector(host), store=store, book=book, tidy=tidy
+        scheduler,
+        responder=Responder(host, book, config.notify),
+        detector=Detector(host),
+        store=store,
+        book=book,
+        tidy=tidy,
     )
 
     def snapshot() -> dict[str, Any]:

@@ -144,9 +144,31 @@ class OutboxContract:
         book.settle_task(new, TaskResult("postponed", due_us=due_us))
         clock.pass_by(5)
         *again, new = book.due_tasks(chat, 10, 60)
-        assert [(task.together_us, task.unsure) for task in again] == [(due_us, False)] * 2
+        assert [(task.together_us, task.unsure) for task in again] == [(due_us, True)] * 2
         assert (new.together_us, new.unsure) == (None, False)
         assert not new.alert.errors, "nothing went wrong with what was only put off"
+        book.settle_task(new, TaskResult("retry", "away", clock.us))
+        (new,) = book.due_tasks(chat, 10, 60)
+        assert (new.together_us, new.unsure) == (clock.us, False), "this try was the first, and it failed"
+
+    def test_what_was_tried_apart_stays_apart_however_often_its_process_dies(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
+        chat = [("chat", False)]
+        self.raise_one(book, 0)
+        self.raise_one(book, 1_000)
+        book.due_tasks(chat, 10, 60)
+        clock.pass_by(1)
+        self.raise_one(book, 2_000)
+        book.due_tasks(chat, 10, 60)
+        for _ in range(3):
+            clock.pass_by(61)
+            one, two, three = book.due_tasks(chat, 10, 60)
+            assert one.together_us == two.together_us != three.together_us
+            assert one.unsure and three.unsure
+        book.settle_tasks([(task, TaskResult("postponed", due_us=clock.us)) for task in (one, two)])
+        again = book.due_tasks(chat, 10, 60)
+        assert [(task.key, task.unsure) for task in again] == [(one.key, True), (two.key, True)]
 
     def test_several_tasks_are_settled_at_once(self, book: AlertBook, clock: Clock) -> None:
         for seconds in (0, 1_000, 2_000):

@@ -12,7 +12,7 @@ SEES_ALL = ("testing", "testing_contracts", "services", "__init__")
 LAYERS = (
     ("errors", "markers"),
     ("event", "alert", "query", "options", "notification", "notification_hours"),
-    ("hookspecs", "ports", "window", "normalise", "aggregation"),
+    ("hookspecs", "ports", "window", "normalise", "aggregation", "site"),
     (
         "config",
         "settings",

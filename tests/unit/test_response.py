@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -226,12 +226,18 @@ class OneTask(MemoryBook):
         self.lease_s = 0.0
         self.settled: list[TaskResult] = []
 
-    def due_tasks(self, plugins: Sequence[tuple[str, bool]], most: int, lease_s: float) -> Sequence[Task]:
+    def due_tasks(
+        self,
+        plugins: Sequence[tuple[str, bool]],
+        most: int,
+        lease_s: float,
+        only: Collection[str] | None = None,
+    ) -> Sequence[Task]:
         self.lease_s = lease_s
         return [self.task]
 
-    def settle_task(self, task: Task, result: TaskResult) -> None:
-        self.settled.append(result)
+    def settle_tasks(self, results: Sequence[tuple[Task, TaskResult]]) -> None:
+        self.settled.extend(result for _task, result in results)
 
 
 @given(attempt=st.integers(1, 30), chance=st.one_of(st.just(0.0), st.just(1.0), st.floats(0, 1)))
@@ -360,7 +366,13 @@ def test_whatever_some_actions_do_the_others_do_their_work_and_every_task_ends(k
 class AwayBook(MemoryBook):
     """A book whose database is away."""
 
-    def due_tasks(self, plugins: Sequence[tuple[str, bool]], most: int, lease_s: float) -> Sequence[Task]:
+    def due_tasks(
+        self,
+        plugins: Sequence[tuple[str, bool]],
+        most: int,
+        lease_s: float,
+        only: Collection[str] | None = None,
+    ) -> Sequence[Task]:
         raise BookUnavailableError("away")
 
 

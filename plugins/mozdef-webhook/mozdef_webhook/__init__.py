@@ -43,9 +43,12 @@ class Webhook:
                 raise ValueError("a password does not belong in an address that is shown and logged")
             return value
 
+    collects = False  # a program wants each alert by itself
+
     def __init__(self, options: Options) -> None:
         self.options = options
         self.retries = options.retries
+        self.notifies = not options.all_alerts  # who wants all of them wants them whatever the routes say
         self._client: httpx.Client | None = None
 
     @hookimpl
