@@ -139,9 +139,6 @@ class Exemptions:
         self._lock = threading.Lock()
         self._tally: Tally = {}
 
-    def __len__(self) -> int:
-        return len(self._all)
-
     def replace(self, exemptions: Iterable[Exemption]) -> None:
         """Have these from now on, and no others."""
         with self._lock:

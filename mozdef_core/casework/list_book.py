@@ -49,8 +49,8 @@ class _Loaded(NamedTuple):
 class ListBook:
     """The lists of the casework database for the queries of one process; threads share it.
 
-    A change is seen at most a second later where :meth:`start` was called, that of a list of a million entries some
-    ten seconds later. While the database is away the lists are as they were.
+    A change is seen at most a second later, that of a list of a million entries some ten seconds later; where
+    :meth:`start` was not called, by the next question. While the database is away the lists are as they were.
 
     :param also: called with each look, so that others who poll the same database need no thread of their own.
     """
@@ -67,6 +67,7 @@ class ListBook:
         self._lock = threading.Lock()
         self._number = -1
         self._waiting = False
+        self._looked_s = 0.0
         self._known: dict[str, _Known] = {}
         self._loaded: dict[str, _Loaded] = {}
         self._version = 0
@@ -84,11 +85,12 @@ class ListBook:
         :raises BookUnavailableError: it was never loaded, and cannot be now.
         """
         loaded = self._loaded.get(name)
-        if loaded is not None:
+        idle = self._thread is None and self._clock() - self._looked_s > LOOK_S
+        if loaded is not None and not idle:
             return loaded.members
         with self._lock:
-            if self._number < 0 or name not in self._known:
-                self._look()
+            if idle or name not in self._known:
+                self._look_if_possible(needed=name not in self._loaded)
             if name in self._known and name not in self._loaded:
                 self._load(name)
             loaded = self._loaded.get(name)
@@ -129,7 +131,15 @@ class ListBook:
                     log.warning("lists and exceptions stay as they are: %s", error)
                 failed = True
 
+    def _look_if_possible(self, *, needed: bool) -> None:
+        try:
+            self._look()
+        except BookUnavailableError:
+            if needed:
+                raise
+
     def _look(self) -> None:
+        self._looked_s = self._clock()
         with self._database.read() as session:
             number = read_number(session, COUNTER)
             if number == self._number and not self._waiting:

@@ -12,10 +12,13 @@ from typing import Final, NamedTuple
 from mozdef_core.alert import Alert, Moment
 from mozdef_core.detection.dispatch import Dispatch
 from mozdef_core.detection.traits import traits_of
+from mozdef_core.errors import QueryError
 from mozdef_core.event import Event
+from mozdef_core.exemptions import Exemptions, ScreenedWindow
 from mozdef_core.host import Host, Plugin
 from mozdef_core.ports import AlertBook, EventStore, OwedSpan
 from mozdef_core.query.evaluate import compile as compile_query
+from mozdef_core.query.lists import NO_LISTS, Lists, names_in, resolve
 from mozdef_core.query.model import Query
 from mozdef_core.window import Window
 
@@ -27,18 +30,75 @@ OWED_RETRY_S: Final = (5, 60, 600, 3_600)
 """How long a span waits after its first, second, third and every further failure."""
 
 
-class Conditions:
-    """Compiled queries, kept for the life of the rules that own them."""
+class _Renewed:
+    """A compiled query that looks into lists: the same object holds whatever they hold later."""
+
+    __slots__ = ("problem", "test")
 
     def __init__(self) -> None:
+        self.problem: QueryError | None = None
+        self.test: Callable[[Event], bool] = _always
+
+    def __call__(self, event: Event) -> bool:
+        return self.test(event)
+
+
+def _always(_event: Event) -> bool:
+    return True
+
+
+class Conditions:
+    """Compiled queries, kept for the life of the rules that own them.
+
+    :param lists: what ``field:@name`` means; a change of them is seen after :meth:`renew`.
+    """
+
+    def __init__(self, lists: Lists = NO_LISTS) -> None:
+        self._lists = lists
+        self._version = lists.version
         self._compiled: dict[int, tuple[Query, Callable[[Event], bool]]] = {}
 
     def __call__(self, query: Query) -> Callable[[Event], bool]:
-        """Return the query as a function of an event; a query object is compiled once."""
+        """Return the query as a function of an event; a query object is compiled once.
+
+        :raises QueryError: it has no meaning, or looks into a list that does not exist.
+        """
         known = self._compiled.get(id(query))
         if known is None or known[0] is not query:
-            known = self._compiled[id(query)] = (query, compile_query(query))
-        return known[1]
+            known = self._compiled[id(query)] = (query, self._compile(query))
+        test = known[1]
+        if isinstance(test, _Renewed) and test.problem is not None:
+            self._renew(query, test)
+            if test.problem is not None:
+                raise test.problem
+        return test
+
+    def renew(self) -> None:
+        """Have all queries look into the lists as they are now; to be called between batches.
+
+        A query whose list is gone lets every event pass, so that its rule is called and fails.
+        """
+        if self._version == self._lists.version:
+            return
+        self._version = self._lists.version
+        for query, test in self._compiled.values():
+            if isinstance(test, _Renewed):
+                self._renew(query, test)
+
+    def _compile(self, query: Query) -> Callable[[Event], bool]:
+        if not names_in(query):
+            return compile_query(query)
+        renewed = _Renewed()
+        self._renew(query, renewed)
+        if renewed.problem is not None:
+            raise renewed.problem
+        return renewed
+
+    def _renew(self, query: Query, renewed: _Renewed) -> None:
+        try:
+            renewed.test, renewed.problem = compile_query(resolve(query, self._lists)), None
+        except QueryError as error:
+            renewed.test, renewed.problem = _always, error
 
 
 class EventsWindow(Window):
@@ -80,14 +140,17 @@ class Detector:
     """Runs the rules on the stream; a rule that fails, takes too long or is suspended affects only itself.
 
     :param host: holds the rules; every plugin with ``alert_match`` is one, on the stream unless it says otherwise.
+    :param lists: what ``field:@name`` in their queries means.
+    :param exemptions: the exceptions from them.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, lists: Lists = NO_LISTS, exemptions: Exemptions | None = None) -> None:
         self._host = host
+        self._exemptions = Exemptions(lists) if exemptions is None else exemptions
         traits = {rule: traits_of(rule) for rule in host.table("alert_match").plugins}
         self._rules = {rule.name: rule for rule, said in traits.items() if said.streams}
         self._staged = {rule.name for rule, said in traits.items() if said.mode == "staged"}
-        self._conditions = Conditions()
+        self._conditions = Conditions(lists)
         self._dispatch = Dispatch(list(self._rules.values()), self._conditions)
 
     def window(self, events: Sequence[Event]) -> EventsWindow:
@@ -100,6 +163,7 @@ class Detector:
         :param first: least id of the batch's events; ``last`` the greatest: what is owed when a rule fails.
         """
         found = Found([], [])
+        self._conditions.renew()
         concerned = self._dispatch.concerned(window.events)
         for rule in self._rules.values():
             if self._dispatch.knows(rule) and rule.name not in concerned:
@@ -117,9 +181,16 @@ class Detector:
 
     def _run(self, rule: Plugin, window: Window) -> list[Alert] | str:
         """Return what a rule found, or why it did not get through."""
-        outcome = self._host.call(rule, "alert_match", window=window)
+        try:
+            screen = self._exemptions(rule.name)
+        except QueryError as error:
+            return f"exception: {error}"
+        given = window if screen is None else ScreenedWindow(window, screen)
+        outcome = self._host.call(rule, "alert_match", window=given)
         if outcome.problem is not None:
             return f"{outcome.problem[0]}: {outcome.problem[1]}"
+        if screen is not None:
+            self._exemptions.note(screen)
         staged = rule.name in self._staged
         return [replace(alert, rule=rule.name, staged=staged) for alert in outcome.value or ()]
 
@@ -131,6 +202,7 @@ class Detector:
         :returns: how many spans were settled.
         """
         settled = 0
+        self._conditions.renew()
         for key, span, failures in book.owed_spans(self._rules.keys(), now_us):
             rule = self._rules[span.rule]
             if self._host.suspended(rule):

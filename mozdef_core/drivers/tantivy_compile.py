@@ -55,6 +55,14 @@ from mozdef_core.query.values import fold, spellings
 MOST_CONDITIONS: Final = 20_000
 """The values without a field of one query may be so many conditions on single fields of a partition."""
 
+FEW_TEXTS: Final = 16
+FEW_NETWORKS: Final = 250
+"""A list of at most so many members is a condition for each; with a longer one each value of a partition is looked up.
+
+Measured on 100,000 events with as many hashes and addresses: 17 to 250 hashes as conditions take 1.3 s, the look-up of
+all values 0.7 s; 250 addresses 0.02 s and 1.3 s.
+"""
+
 _SCALAR: Final = Kind.NUMBER | Kind.BOOLEAN
 _COLUMNS: Final = {"utctimestamp": "us", "timestamp": "us", "receivedtimestamp": "received"}
 _TIME_CHARACTERS: Final = frozenset("0123456789-:.+Tt")
@@ -150,12 +158,12 @@ class Compiler:
     @compile.register
     def _(self, query: Listed) -> Compiled:
         now = now_us()
-        spelt = spelt_out(query, now)
+        members = query.members
+        spelt = spelt_out(query, now, FEW_TEXTS if isinstance(members, TextMembers) else FEW_NETWORKS)
         if spelt is not None:
             return self.compile(spelt)
         if query.field in HOISTED:
             return ANYTHING
-        members = query.members
         parts = [self._fields.strings_among(query.field, members.has_text)]
         if isinstance(members, TextMembers) and self._catalogue.kind(query.field) & _SCALAR:
             parts.append(self._fields.scalars(query.field, members.scalar_texts))

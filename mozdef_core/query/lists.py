@@ -117,13 +117,14 @@ def unknown(name: str, names: Collection[str]) -> str:
     return f"there is no list @{name}{hint}"
 
 
-def spelt_out(listed: Listed, now_us: int) -> Query | None:
+def spelt_out(listed: Listed, now_us: int, most: int = MOST_SPELT) -> Query | None:
     """Return the conditions that a list stands for, in plain form; None when it is too long for that.
 
     :param now_us: no event was received later than this, in microseconds since 1970.
+    :param most: how many members are not too long.
     """
     members = listed.members
-    if members.size > MOST_SPELT:
+    if members.size > most:
         return None
     entries = sorted(
         ((text, 0 if expiry_us > now_us else expiry_us) for text, expiry_us in members.entries()),
