@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mozdef_core import Input, Intake, QueueError
-from mozdef_files.line import LONGEST, Line, cut_lines
+from mozdef_files.audit import WITHIN_S, join_records
+from mozdef_files.line import LONGEST, Cut, Line, cut_lines
 from mozdef_files.positions import Positions
 from mozdef_files.reader import make_reader
 from mozdef_files.settings import STANDARD_INPUT, FilesOptions
@@ -20,6 +21,7 @@ from mozdef_files.watch import Watch
 
 _BATCH: Final = 1_000
 _LOOK_S: Final = 1.0
+_FIELDS: Final = {"audit": {"category": "auditd"}, "syslog": {"category": "syslog"}}
 
 
 class FilesInput(Input[FilesOptions]):
@@ -33,7 +35,7 @@ class FilesInput(Input[FilesOptions]):
         super().__init__(options)
         self._positions: Positions | None = None
         self._reader = make_reader(options.format)
-        self._fields: dict[str, Any] = {"category": "syslog"} if options.format == "syslog" else {}
+        self._fields: dict[str, Any] = dict(_FIELDS.get(options.format, {}))
         self._fields |= options.fields
         if options.tags:
             self._fields["tags"] = options.tags
@@ -60,7 +62,8 @@ class FilesInput(Input[FilesOptions]):
         if positions is None:
             return
         options = self.options
-        watch = Watch(options.paths, positions, skip=options.start == "end", most=options.max_files)
+        audit, skip = options.format == "audit", options.start == "end"
+        watch = Watch(options.paths, positions, skip=skip, most=options.max_files, audit=audit)
         try:
             self._follow(watch, positions, intake, stop)
         finally:
@@ -132,15 +135,22 @@ class FilesInput(Input[FilesOptions]):
                 return True
 
     def _read_standard_input(self, intake: Intake, stop: threading.Event) -> None:
-        descriptor, content, ended = sys.stdin.fileno(), b"", False
+        descriptor, content, ended, came_s = sys.stdin.fileno(), b"", False, time.monotonic()
         while not ended:
             if select.select([descriptor], [], [], self.options.interval_s)[0]:
                 received = os.read(descriptor, LONGEST)
-                content += received
+                content, came_s = content + received, time.monotonic()
                 ended = not received
             ended = ended or stop.is_set()
-            while (cut := cut_lines(content, 0, _BATCH, final=ended)).size_bytes:
+            quiet = ended or time.monotonic() - came_s >= WITHIN_S
+            while (cut := self._cut(content, ended=ended, quiet=quiet)).size_bytes:
                 if cut.lines and not self._put(intake, cut.lines, [None] * len(cut.lines), "stdin", stop):
                     intake.lost(len(cut.lines), "the queue did not take them before the files input ended")
                     return
                 content = content[cut.size_bytes :]
+
+    def _cut(self, content: bytes, *, ended: bool, quiet: bool) -> Cut:
+        cut = cut_lines(content, 0, _BATCH, final=ended)
+        if self.options.format != "audit":
+            return cut
+        return join_records(cut, 0, quiet=quiet, full=len(cut.lines) == _BATCH)

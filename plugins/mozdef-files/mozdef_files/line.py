@@ -13,7 +13,7 @@ from mozdef_core import InvalidItemError
 LONGEST: Final = 1_048_576
 """A longer line is cut into pieces of at most this many bytes."""
 
-Format = Literal["auto", "json", "syslog", "text"]
+Format = Literal["audit", "auto", "json", "syslog", "text"]
 """What a line is."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

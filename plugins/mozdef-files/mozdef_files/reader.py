@@ -28,4 +28,4 @@ def make_reader(form: Format) -> Reader:
         from mozdef_syslog import parse_message
 
         return parse_message
-    return partial(parse_line, form=form)
+    return partial(parse_line, form="text" if form == "audit" else form)

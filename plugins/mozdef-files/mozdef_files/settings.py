@@ -24,7 +24,8 @@ class FilesOptions(Options):
     format: Format = Field(
         "auto",
         description="what a line is: json, an object; text, the text of a message; auto, whichever of these it "
-        "looks like; syslog, a line as syslog servers write it, such as in auth.log",
+        "looks like; syslog, a line as syslog servers write it, such as in auth.log; audit, a record of the audit "
+        "daemon: those of one serial become one event",
     )
     start: Literal["end", "beginning"] = Field(
         "end", description="where a file is begun that was there when its path was first followed"

@@ -6,6 +6,7 @@ import hashlib
 import os
 from typing import Final
 
+from mozdef_files.audit import WITHIN_S, join_records
 from mozdef_files.line import LONGEST, Line, cut_lines
 from mozdef_files.positions import Position, new_uid
 
@@ -23,9 +24,10 @@ class Tail:
 
     :param descriptor: the open file, which the tail closes.
     :param position: where to go on, for a file that is the same one as then.
+    :param audit: its lines are records of the audit daemon, and those of one serial become one line.
     """
 
-    def __init__(self, descriptor: int, position: Position) -> None:
+    def __init__(self, descriptor: int, position: Position, *, audit: bool = False) -> None:
         self.position = position
         self.lost_name_s: float | None = None
         self.grown_s = 0.0
@@ -33,6 +35,8 @@ class Tail:
         self._descriptor = descriptor
         self._next = position.offset
         self._looked = (-1, -1)
+        self._audit = audit
+        self._waiting = False
 
     def read(self, most: int, now_s: float, *, final: bool = False) -> list[Line]:
         """Return at most so many complete lines that follow the last confirmed one.
@@ -45,7 +49,7 @@ class Tail:
         """
         status = os.fstat(self._descriptor)
         looked = (status.st_size, status.st_mtime_ns)
-        if looked == self._looked and not self.more and not final:
+        if looked == self._looked and not (self.more or final or self._waiting):
             return []
         if looked != self._looked:
             self.grown_s = now_s
@@ -56,8 +60,14 @@ class Tail:
             content = os.pread(self._descriptor, LONGEST + 1, offset)
         ends_here = final and offset + len(content) >= status.st_size
         cut = cut_lines(content, offset, most, final=ends_here)
+        end = offset + cut.size_bytes
+        if self._audit:
+            quiet = ends_here or now_s - self.grown_s >= WITHIN_S
+            full = len(cut.lines) == most or len(content) == _READ_BYTES
+            cut = join_records(cut, offset, quiet=quiet, full=full)
         self._next = offset + cut.size_bytes
-        self.more = cut.size_bytes > 0 and self._next < status.st_size
+        self._waiting = self._next < end
+        self.more = cut.size_bytes > 0 and end < status.st_size
         self._looked = looked
         if cut.size_bytes and not cut.lines:
             self.confirm()

@@ -32,11 +32,14 @@ class Watch:
     :param most: number of files to keep open.
     """
 
-    def __init__(self, patterns: Sequence[str], positions: Positions, *, skip: bool, most: int) -> None:
+    def __init__(
+        self, patterns: Sequence[str], positions: Positions, *, skip: bool, most: int, audit: bool = False
+    ) -> None:
         self._patterns = patterns
         self._positions = positions
         self._skip = skip
         self._most = most
+        self._audit = audit
         self._tails: dict[tuple[int, int], Tail] = {}
         self._complained: set[str] = set()
         self._first = True
@@ -109,7 +112,7 @@ class Watch:
             position = Position(new_uid(), path, status.st_dev, status.st_ino, offset)
             head_bytes = min(256, status.st_size)
             position = position._replace(head_bytes=head_bytes, head=hash_head(descriptor, head_bytes))
-        self._tails[position.key] = Tail(descriptor, position)
+        self._tails[position.key] = Tail(descriptor, position, audit=self._audit)
         self._complained.discard(path)
         return position.key
 
@@ -135,7 +138,7 @@ class Watch:
             return
         status = os.fstat(descriptor)
         if (status.st_dev, status.st_ino) == position.key and _is_same(descriptor, position):
-            self._tails[position.key] = Tail(descriptor, position)
+            self._tails[position.key] = Tail(descriptor, position, audit=self._audit)
         else:
             os.close(descriptor)
 
