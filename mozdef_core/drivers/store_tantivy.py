@@ -13,6 +13,7 @@ from typing import ClassVar, Final, Literal
 from mozdef_core.drivers import tantivy_groups, tantivy_histogram, tantivy_names, tantivy_search
 from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_document import Laid
+from mozdef_core.drivers.tantivy_hours import HourlyGroups
 from mozdef_core.drivers.tantivy_partition import Name, Partition
 from mozdef_core.drivers.tantivy_shelf import Shelf, id_bounds
 from mozdef_core.errors import QueryError, StoreUnavailableError
@@ -58,6 +59,7 @@ class TantivyStore(EventStore):
         self._options = options
         self.time_limit_s = options.search_timeout_s
         self._shelf = Shelf(path, options.heap_mb * 1_000_000, writing=mode == "writer")
+        self._hourly = HourlyGroups()
         self._writing = threading.Lock()
         self._unsure: set[str] = set()
         self._recent: dict[Name, Partition] = {}
@@ -191,7 +193,9 @@ class TantivyStore(EventStore):
         """Return for each group by a field how many events it has; 0.3 s a day for 65,000 groups, 3 ms for few."""
         deadline = Deadline(self.time_limit_s)
         partitions = self._holding(between)
-        return tantivy_groups.count_groups(partitions, field, query, between, deadline, at_least)
+        return tantivy_groups.count_groups(
+            partitions, field, query, between, deadline, self._hourly, at_least
+        )
 
     def numbers(
         self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME

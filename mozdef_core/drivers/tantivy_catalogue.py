@@ -11,11 +11,13 @@ import orjson
 
 from mozdef_core.errors import StoreUnavailableError
 
-FORMAT: Final = 3
+FORMAT: Final = 4
+_BEFORE_HOURS: Final = 3
 _BEFORE_RESPELT: Final = 2
 MOST_DAYS: Final = 1_000
 MOST_PATHS: Final = 10_000
-_DAY_US: Final = 86_400_000_000
+HOUR_US: Final = 3_600_000_000
+_DAY_US: Final = 24 * HOUR_US
 
 
 class Kind:
@@ -74,8 +76,10 @@ class Catalogue:
         self.days: set[int] | None = set()
         self.kinds: dict[str, int] | None = {}
         self.foreign = False
-        self.ascii_paths: dict[str, tuple[int, bool]] = {}
-        """By a path of the index: number of events, and whether all strings there were ASCII then. Not kept."""
+        self.hours = True
+        """Whether each event's hour is in the index beside its time; partitions of format 3 and before have none."""
+        self.distinct: dict[tuple[str, str | None], tuple[int, tuple[str, ...]]] = {}
+        """By a path of the index and an expression: number of events, and the distinct strings then. Not kept."""
         self.marks: Marks | None = None
         """Where events lie in time, to search in narrower windows first. Not kept."""
 
@@ -145,7 +149,7 @@ class Catalogue:
         if not self._changed:
             return
         document = {
-            "format": FORMAT,
+            "format": FORMAT if self.hours else _BEFORE_HOURS,
             "days": None if self.days is None else sorted(self.days),
             "paths": self.kinds,
             "foreign": self.foreign,
@@ -164,7 +168,7 @@ class Catalogue:
         if self._changed or stamp == self._stamp:
             return
         document: Mapping[str, Any] = orjson.loads(self._path.read_bytes())
-        if document.get("format") not in (_BEFORE_RESPELT, FORMAT):
+        if document.get("format") not in (_BEFORE_RESPELT, _BEFORE_HOURS, FORMAT):
             raise StoreUnavailableError(
                 f"{self._path}: expected format {FORMAT}, got {document.get('format')!r}; another version wrote it"
             )
@@ -173,6 +177,7 @@ class Catalogue:
         if self.kinds is not None and document["format"] == _BEFORE_RESPELT:
             self.kinds = {path: _respelt(kind) for path, kind in self.kinds.items()}
         self.foreign = document["foreign"]
+        self.hours = document["format"] == FORMAT
         self._stamp = stamp
 
     def _read_stamp(self) -> tuple[int, int]:

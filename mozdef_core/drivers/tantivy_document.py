@@ -25,7 +25,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 from tantivy import Document, Index, Schema, SchemaBuilder, TextAnalyzerBuilder, Tokenizer
 
-from mozdef_core.drivers.tantivy_catalogue import MOST_PATHS, Catalogue, Kind, day_of
+from mozdef_core.drivers.tantivy_catalogue import HOUR_US, MOST_PATHS, Catalogue, Kind, day_of
 from mozdef_core.event import Event, microseconds
 from mozdef_core.query.addresses import read_address
 from mozdef_core.query.model import is_address_field
@@ -62,6 +62,7 @@ def make_schema() -> Schema:
     builder = SchemaBuilder()
     builder.add_text_field("_id", stored=True, tokenizer_name="raw", index_option="basic")
     builder.add_integer_field("us", fast=True)
+    builder.add_integer_field("hour", indexed=True, fast=True)
     builder.add_integer_field("received", fast=True)
     builder.add_unsigned_field("tie", fast=True)
     builder.add_text_field("summary", tokenizer_name="words", index_option="position")
@@ -162,6 +163,8 @@ class Layout:
         if self._size > 2 * MOST_PATHS:
             self._root, self._size = _Node("", ""), 0
         columns: dict[str, Any] = {"_id": event.id, "us": us, "tie": tie(event.id)}
+        if self._catalogue.hours:
+            columns["hour"] = us // HOUR_US
         rest = dict(event.body)
         self._hoist(columns, rest)
         columns["e"], _ = self._object(rest, self._root)
@@ -314,6 +317,8 @@ def _as_object(columns: Mapping[str, Any], source: bytes) -> Document:
     document.add_text("_id", columns["_id"])
     document.add_integer("us", columns["us"])
     document.add_unsigned("tie", columns["tie"])
+    if "hour" in columns:
+        document.add_integer("hour", columns["hour"])
     if "received" in columns:
         document.add_integer("received", columns["received"])
     if "summary" in columns:

@@ -11,14 +11,16 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from tantivy import Occur, Query
 
-from mozdef_core.drivers.tantivy_catalogue import Kind
+from mozdef_core.drivers.tantivy_catalogue import HOUR_US, Kind
 from mozdef_core.drivers.tantivy_compile import Compiler
 from mozdef_core.drivers.tantivy_deadline import Deadline
-from mozdef_core.drivers.tantivy_document import HUGE, indexed_text, is_cut, shown_text
+from mozdef_core.drivers.tantivy_document import HUGE, is_cut, shown_text
 from mozdef_core.drivers.tantivy_fields import NOTHING, Compiled, Fields
 from mozdef_core.drivers.tantivy_frequent import Source, frequent_terms
+from mozdef_core.drivers.tantivy_hours import HourlyGroups, parts_of
 from mozdef_core.drivers.tantivy_pages import MOST_AT_ONCE, Span, in_order
 from mozdef_core.drivers.tantivy_partition import Partition, View
+from mozdef_core.drivers.tantivy_shared import Shared, both
 from mozdef_core.drivers.tantivy_values import Values, count_values
 from mozdef_core.event import Event, Scalar
 from mozdef_core.ports import Between
@@ -37,6 +39,8 @@ _SEVERAL_TO_A_KEY: Final = Kind.NUMBER | Kind.BOOLEAN | Kind.HUGE | Kind.LONG | 
 class _Part(NamedTuple):
     """What there is to count in one partition.
 
+    :param query: the query without the span.
+    :param span: the times asked for.
     :param found: the query, within the span.
     :param path: the index's name of the field, None when it has none.
     :param holding: what finds the events with any value under the field.
@@ -44,6 +48,8 @@ class _Part(NamedTuple):
     """
 
     view: View
+    query: Query
+    span: Span
     found: Query
     path: str | None
     holding: Compiled
@@ -56,18 +62,20 @@ def count_groups(
     query: queries.Query,
     between: Between,
     deadline: Deadline,
+    hourly: HourlyGroups,
     at_least: int = 1,
 ) -> Mapping[str, int]:
     """Return for each group by a field how many of the matching events have it.
 
+    :param hourly: what is remembered of whole hours.
     :param at_least: groups with fewer are left out.
     :raises QueryError: the field makes no groups, the query has no meaning, or there are too many groups.
     :raises QueryTimeoutError: it took too long.
     """
     counts: groups.Counts[str] = groups.Counts(field)
     key = _address_key if is_address_field(field) else groups.value_text
-    counting = _Grouping(field, key, counts, deadline)
     wanted = plain(query)
+    counting = _Grouping(field, key, counts, deadline, hourly, wanted)
     parts = counting.parts(partitions, wanted, between)
     if at_least > 1:
         parts = list(parts)
@@ -138,17 +146,21 @@ class _Counting(Generic[Key]):
             if holding is NOTHING:
                 continue
             compiled = Compiler(view, self._deadline).compile(wanted)
-            found = self._supplied(view, span.restrict(view, compiled.query))
-            yield _Part(view, found, fields.path(self._field), holding, compiled.exact)
+            query = compiled.query
+            found = self._supplied(view, span.restrict(view, query))
+            yield _Part(view, query, span, found, fields.path(self._field), holding, compiled.exact)
 
     def count(self, parts: Iterable[_Part], wanted: queries.Query) -> None:
         """Count the events of all partitions that match."""
         matches = evaluate.compile(wanted)
-        for view, found, path, holding, exact in parts:
-            if not exact or path is None:
-                self._look(view, _both(found, holding.query), matches)
+        for part in parts:
+            if not part.exact or part.path is None:
+                self._look(part.view, both(part.found, part.holding.query), matches)
             else:
-                self._in_partition(view, found, path, holding)
+                self._in_part(part, part.path)
+
+    def _in_part(self, part: _Part, path: str) -> None:
+        self._in_partition(part.view, part.found, path, part.holding)
 
     def _supplied(self, view: View, found: Query) -> Query:
         """Return the query without the events whose field is only a default."""
@@ -162,26 +174,26 @@ class _Counting(Generic[Key]):
         if self._add_whole(view, values):
             return
         if any(not -HUGE < number < HUGE for number in values.numbers):  # the index rounds them
-            self._look(view, _both(found, holding.query))
+            self._look(view, both(found, holding.query))
             return
         cut = [term for term in values.texts if is_cut(term)]
         if cut:
             long = Query.term_set_query(view.index.schema, path, cut)
-            self._look(view, _both(found, long))
+            self._look(view, both(found, long))
             found = Query.boolean_query([(Occur.Must, found), (Occur.MustNot, long)])
             values = count_values(view, found, self._field, path, self._deadline)
         shared = self._add(values)
         if shared:
-            self._correct(view, _both(found, shared.query(view, path)))
+            self._correct(view, both(found, shared.query(view, path)))
 
     def _add_whole(self, _view: View, _values: Values) -> bool:
         """Count all values at once where each is known to be alone under its key; return whether that was so."""
         return False
 
-    def _add(self, values: Values) -> _Shared:
+    def _add(self, values: Values) -> Shared:
         """Count the values, each by its key; return those that share their key with others."""
         first: dict[Key, Scalar] = {}
-        shared = _Shared()
+        shared = Shared()
         add, key_of = self._counts.add, self._key
         for value, events in _scalars(values):
             key = key_of(value)
@@ -216,7 +228,51 @@ class _Counting(Generic[Key]):
 
 
 class _Grouping(_Counting[str]):
-    """One count of groups: where a partition has only strings that name their groups, they need no keys."""
+    """One count of groups: where a partition has only strings that name their groups, they need no keys.
+
+    :param hourly: what is remembered of whole hours.
+    :param wanted: the query.
+    """
+
+    def __init__(
+        self,
+        field: str,
+        key: Callable[[Scalar], str | None],
+        counts: groups.Counts[str],
+        deadline: Deadline,
+        hourly: HourlyGroups,
+        wanted: queries.Query,
+    ) -> None:
+        super().__init__(field, key, counts, deadline)
+        self._hourly = hourly
+        self._wanted = wanted
+
+    def _in_part(self, part: _Part, path: str) -> None:
+        """Count a part, from its whole hours where those are remembered."""
+        parts = parts_of(part.view, part.span)
+        if parts is None:
+            super()._in_part(part, path)
+            return
+        known = self._hourly.groups(
+            part.view,
+            self._field,
+            self._wanted,
+            parts.hours,
+            lambda hour: self._in_span(part, path, Span(hour * HOUR_US, (hour + 1) * HOUR_US)),
+        )
+        if known is None:
+            super()._in_part(part, path)
+            return
+        for counted in (*known, *(self._in_span(part, path, rest) for rest in parts.rests)):
+            self._counts.add_counted(counted)
+
+    def _in_span(self, part: _Part, path: str, span: Span) -> Mapping[str, int]:
+        """Return the groups of a narrower span."""
+        counts: groups.Counts[str] = groups.Counts(self._field)
+        counting = _Grouping(self._field, self._key, counts, self._deadline, self._hourly, self._wanted)
+        found = self._supplied(part.view, span.restrict(part.view, part.query))
+        counting._in_partition(part.view, found, path, part.holding)
+        return counts
 
     def frequent(self, parts: Sequence[_Part], at_least: int) -> Mapping[str, int] | None:
         """Return the groups with so many events, or None when all must be counted to tell."""
@@ -240,47 +296,9 @@ class _Grouping(_Counting[str]):
         return True
 
 
-class _Shared:
-    """Values that share their key with others."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._more_texts: list[str] = []
-        self._others: list[Scalar] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._texts)
-
-    def add(self, first: Scalar, value: Scalar) -> None:
-        """Note another value beside the first of its key; of both at least one is a text, and the first is."""
-        self._texts.append(str(first))
-        if isinstance(value, str):
-            self._texts.append(value)
-            self._more_texts.append(value)
-        else:
-            self._others.append(value)
-
-    def query(self, view: View, path: str) -> Query:
-        """Return what finds every event with two values of one key."""
-        parts: list[Query] = []
-        schema = view.index.schema
-        if self._more_texts:
-            parts.append(
-                Query.term_set_query(schema, path, [indexed_text(text) for text in self._more_texts])
-            )
-        if self._others:
-            texts = Query.term_set_query(schema, path, [indexed_text(text) for text in self._texts])
-            parts.append(_both(texts, Query.term_set_query(schema, path, self._others)))
-        return Query.boolean_query([(Occur.Should, part) for part in parts])
-
-
 def _scalars(values: Values) -> Iterator[tuple[Scalar, int]]:
     """Yield the values as the events hold them, texts first."""
     for term, events in values.texts.items():
         yield shown_text(term), events
     yield from values.numbers.items()
     yield from values.booleans.items()
-
-
-def _both(first: Query, second: Query) -> Query:
-    return Query.boolean_query([(Occur.Must, first), (Occur.Must, second)])

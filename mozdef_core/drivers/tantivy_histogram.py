@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from tantivy import Query as Found
 
+from mozdef_core.drivers.tantivy_catalogue import HOUR_US
 from mozdef_core.drivers.tantivy_compile import Compiler
 from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_pages import MOST_AT_ONCE, Span, in_order
 from mozdef_core.drivers.tantivy_partition import Partition, View
+from mozdef_core.drivers.tantivy_values import MOST_VALUES
 from mozdef_core.drivers.tantivy_windows import marks_of
 from mozdef_core.query import evaluate, groups
 from mozdef_core.query.model import Query
@@ -72,16 +74,45 @@ def _ranges(view: View, query: Found, edges: Sequence[int], deadline: Deadline) 
             deadline.check()
             yield place, view.count(Span(start, end).restrict(view, query))
         return
-    marks = marks_of(view)
-    if marks is None or marks.early_us < edges[0] or marks.late_us >= edges[-1]:
-        query = Span(edges[0], edges[-1]).restrict(view, query)
-    # else hardly an event is outside, and to leave those out of the answer costs less than not to find them
+    if _in_hours(view, edges):
+        yield from _hourly(view, query, edges)
+        return
+    query = _restricted(view, query, edges)
     answer = view.searcher.aggregate(query, {"times": _aggregation(edges)})
     places = {float(edge): place for place, edge in enumerate(edges[:-1])}
     for bucket in answer["times"]["buckets"]:
         start = bucket.get("from", bucket["key"])
         if start in places:  # there may be one before the first and one behind the last
             yield places[start], bucket["doc_count"]
+
+
+def _restricted(view: View, query: Found, edges: Sequence[int]) -> Found:
+    """Return a query for hardly more than the times between the outer edges."""
+    marks = marks_of(view)
+    if marks is None or marks.early_us < edges[0] or marks.late_us >= edges[-1]:
+        return Span(edges[0], edges[-1]).restrict(view, query)
+    return query  # to leave the few events outside out of the answer costs less than not to find them
+
+
+def _in_hours(view: View, edges: Sequence[int]) -> bool:
+    """Return whether the ranges are whole hours, but for the outer edges."""
+    if not view.catalogue.hours or view.catalogue.bounds_us() is None:
+        return False
+    return all(edge % HOUR_US == 0 for edge in edges[1:-1])
+
+
+def _hourly(view: View, query: Found, edges: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield what :func:`_ranges` does, for ranges of whole hours: to count those costs a third of counting times."""
+    first, stop = -(-edges[0] // HOUR_US) * HOUR_US, edges[-1] // HOUR_US * HOUR_US
+    for place, start, end in ((0, edges[0], first), (len(edges) - 2, stop, edges[-1])):
+        if start < end and view.searcher.doc_freq("hour", start // HOUR_US):
+            yield place, view.count(Span(start, end).restrict(view, query))
+    wanted = {"field": "hour", "size": MOST_VALUES, "segment_size": MOST_VALUES}
+    answer = view.searcher.aggregate(_restricted(view, query, edges), {"hours": {"terms": wanted}})
+    for bucket in answer["hours"]["buckets"]:
+        us = int(bucket["key"]) * HOUR_US
+        if first <= us < stop:
+            yield bisect_right(edges, us) - 1, bucket["doc_count"]
 
 
 def _aggregation(edges: Sequence[int]) -> dict[str, Any]:

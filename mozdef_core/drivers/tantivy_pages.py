@@ -8,12 +8,14 @@ from typing import Any, Final, NamedTuple
 from tantivy import FieldType, Occur, Query
 from tantivy import Order as Direction
 
+from mozdef_core.drivers.tantivy_catalogue import HOUR_US
 from mozdef_core.drivers.tantivy_partition import View
 from mozdef_core.drivers.tantivy_windows import Windows
 from mozdef_core.query.model import Order
 from mozdef_core.query.order import Position
 
 MOST_AT_ONCE: Final = 10_000
+_MOST_HOURS: Final = 3
 EVERY_EVENT: Final = Query.all_query()
 """The query for all events; where it is known to be this one, a time needs no other condition."""
 
@@ -47,12 +49,25 @@ class Span(NamedTuple):
         limits = view.catalogue.bounds_us()
         if (self.first is None and self.end is None) or (limits is not None and self._covers(*limits)):
             return query
-        times = Query.range_query(
-            view.index.schema, "us", FieldType.Integer, self.first, self.end, include_upper=self.end is None
-        )
-        if query is EVERY_EVENT:
-            return times
-        return Query.boolean_query([(Occur.Must, query), (Occur.Must, times)])
+        parts = self._times(view) if query is EVERY_EVENT else [query, *self._times(view)]
+        return parts[0] if len(parts) == 1 else Query.boolean_query([(Occur.Must, part) for part in parts])
+
+    def _times(self, view: View) -> list[Query]:
+        """Return queries that find just these times together.
+
+        To compare the times of a partition takes 2 ns an event; the terms of a few hours leave less to compare.
+        """
+        schema = view.index.schema
+        first, end = self
+        times = Query.range_query(schema, "us", FieldType.Integer, first, end, include_upper=end is None)
+        if first is None or end is None or not view.catalogue.hours:
+            return [times]
+        hours = range(first // HOUR_US, (end - 1) // HOUR_US + 1)
+        if not 0 < len(hours) <= _MOST_HOURS:
+            return [times]
+        terms = [Query.term_query(schema, "hour", hour, index_option="basic") for hour in hours]
+        found = terms[0] if len(terms) == 1 else Query.boolean_query([(Occur.Should, term) for term in terms])
+        return [found] if first % HOUR_US == end % HOUR_US == 0 else [found, times]
 
     def _covers(self, first: int, last: int) -> bool:
         return (self.first is None or self.first <= first) and (self.end is None or last < self.end)

@@ -426,9 +426,9 @@ def test_a_partition_of_another_version_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "store" / f"{DAY}.default" / "partition.json"
     path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), "format": 99}))
     store = TantivyStore(OPTIONS, tmp_path / "store", "writer")
-    with pytest.raises(StoreUnavailableError, match="expected format 3, got 99"):
+    with pytest.raises(StoreUnavailableError, match="expected format 4, got 99"):
         store.count(All())
-    with pytest.raises(StoreUnavailableError, match="expected format 3, got 99"):
+    with pytest.raises(StoreUnavailableError, match="expected format 4, got 99"):
         store.write(batch(1))
     store.close()
 

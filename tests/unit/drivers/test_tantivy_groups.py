@@ -223,7 +223,7 @@ def test_a_catalogue_from_before_spellings_were_noted_takes_any(
     store.close()
     catalogue = store._shelf.path / "2026-03-29.default" / "partition.json"
     content = orjson.loads(catalogue.read_bytes())
-    assert content["format"] == 3
+    assert content["format"] == 4
     content["format"] = 2
     content["paths"] = {path: kind & 2047 for path, kind in content["paths"].items()}
     catalogue.write_bytes(orjson.dumps(content))
