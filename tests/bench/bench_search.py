@@ -2,8 +2,9 @@
 
 Writes the events of tests/bench/corpus.py to a fresh embedded store, and to servers if any are named, and asks each
 store the same questions in turn, each time with other values. Prints median and 95th percentile in milliseconds, and
-beside each server's median how many times that of the embedded store it is. Answers are compared: a figure only
-stands where all stores said the same. With ``--keep DIR`` what was written stays, and is not written again.
+beside each server's median how many times that of the embedded store it is, and the embedded store's median of CPU
+time, which means more on a machine that has other work. Answers are compared: a figure only stands where all stores
+said the same. With ``--keep DIR`` what was written stays, and is not written again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from mozdef_core.query.model import (
 )
 from tests.bench.bench_store import memory_mb
 from tests.bench.corpus import DAY_US, DAYS, FIRST_US, HOSTS, RARE, USERS, WORDS, Corpus
+from tests.bench.processes import held_mb, processor_s
 
 BATCH = 5_000
 HOUR_US = DAY_US // 24
@@ -108,59 +110,103 @@ QUESTIONS = (
 )  # fmt: skip
 
 
-def write(stores: dict[str, EventStore], count: int) -> tuple[list[Event], dict[str, list[float]]]:
-    """Write the corpus to every store that has it not yet; return a sample of it, and the seconds of each batch."""
+@dataclass
+class Written:
+    """What it cost to write to a store, batch by batch; the memory is this process's and its children's."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    early_mb: int = 0
+    late_mb: int = 0
+
+    def ends(self, amounts: list[float]) -> tuple[float, float]:
+        """Return the sums over the first tenth of the batches and over the last."""
+        tenth = tenth_of(len(amounts))
+        return sum(amounts[:tenth]), sum(amounts[-tenth:])
+
+
+def tenth_of(batches: int) -> int:
+    """Return how many batches are a tenth of so many."""
+    return max(1, batches // 10)
+
+
+def write(stores: dict[str, EventStore], count: int) -> tuple[list[Event], dict[str, Written]]:
+    """Write the corpus to every store that has it not yet; return a sample of it, and what each batch cost.
+
+    What other threads, such as merges, and children use while events are made is part of the first store's cost.
+    """
     chance = random.Random(2)
     samples: list[Event] = []
     empty = {name: store for name, store in stores.items() if store.count(EVERYTHING) < count}
-    took: dict[str, list[float]] = {name: [] for name in empty}
-    for batch in Corpus(count).batches(BATCH):
+    took = {name: Written() for name in empty}
+    early = tenth_of(-(-count // BATCH))
+    cpu_s, own_s = processor_s(), time.thread_time()
+    for number, batch in enumerate(Corpus(count).batches(BATCH), 1):
         samples += chance.sample(batch, max(1, len(batch) * 2_000 // count))
+        meanwhile_s = processor_s() - cpu_s - (time.thread_time() - own_s)
         for name, store in empty.items():
-            began = time.perf_counter()
+            began, cpu_s = time.perf_counter(), processor_s()
             refused = store.write(batch)
-            took[name].append(time.perf_counter() - began)
+            took[name].seconds.append(time.perf_counter() - began)
+            took[name].cpu_s.append(processor_s() - cpu_s + meanwhile_s)
+            meanwhile_s = 0.0
             assert not refused, refused[:1]
+            if number == early:
+                took[name].early_mb = held_mb()
+        cpu_s, own_s = processor_s(), time.thread_time()
+    for written in took.values():
+        written.late_mb = held_mb()
     for store in stores.values():
         store.refresh()
     return samples, took
 
 
-def print_writing(count: int, took: dict[str, list[float]], stores: dict[str, EventStore]) -> None:
-    """Print how fast events were written, over all and at both ends."""
-    for name, seconds in took.items():
-        tenth = max(1, len(seconds) // 10)
-        first, last = (tenth * BATCH / sum(part) for part in (seconds[:tenth], seconds[-tenth:]))
+def print_writing(count: int, took: dict[str, Written], stores: dict[str, EventStore]) -> None:
+    """Print how fast events were written, what that cost and what was held, over all and at both ends."""
+    for name, written in took.items():
+        events = tenth_of(len(written.seconds)) * BATCH
+        first, last = (events / seconds for seconds in written.ends(written.seconds))
+        first_us, last_us = (1e6 * cpu_s / events for cpu_s in written.ends(written.cpu_s))
         print(
-            f"{name}: {count / sum(seconds):,.0f} events/s written; the first tenth {first:,.0f}/s, the last {last:,.0f}/s "
-            f"({last / first:.2f} of it); {stores[name].status().size_bytes / count:.0f} bytes an event; this process: {memory_mb('Pss')} MB"
+            f"{name}: {count / sum(written.seconds):,.0f} events/s written; the first tenth {first:,.0f}/s, the last "
+            f"{last:,.0f}/s ({last / first:.2f} of it)\n"
+            f"  CPU time {1e6 * sum(written.cpu_s) / count:.1f} us an event; the first tenth {first_us:.1f} us, the last "
+            f"{last_us:.1f} us ({first_us / last_us:.2f} of the rate)\n"
+            f"  memory (PSS) {written.early_mb} MB after the first tenth, {written.late_mb} MB at the end; "
+            f"{stores[name].status().size_bytes / count:.0f} bytes an event on disk"
         )
 
 
 def ask(stores: dict[str, EventStore], samples: list[Event], rounds: int) -> None:
-    """Ask every question of all stores in turn and print the figures."""
+    """Ask every question of all stores in turn and print the figures, for the first one also its CPU time."""
     names = list(stores)
     head = "".join(f"{name + ' median':>24}{'p95':>9}{'ratio':>8}" for name in names)
-    print(f"{'milliseconds':<42}{head}")
+    print(f"{'milliseconds':<42}{names[0] + ' CPU':>16}{head}")
     for question in QUESTIONS:
         chance = random.Random(question.name)
         took: dict[str, list[float]] = {name: [] for name in names}
+        cpu_ms: list[float] = []
         same = True
         for number in range(rounds + 2):
             asked = question.ask(chance, samples)
             answers = []
             for name in names:
-                began = time.perf_counter()
+                began, cpu_s = time.perf_counter(), time.thread_time()  # it is answered in this thread alone
                 answers.append(asked(stores[name]))
                 if number >= 2:  # the first two warm up
                     took[name].append((time.perf_counter() - began) * 1_000)
+                    if name == names[0]:
+                        cpu_ms.append((time.thread_time() - cpu_s) * 1_000)
             same = same and all(answer == answers[0] for answer in answers)
         base = statistics.median(took[names[0]])
         figures = ""
         for name in names:
             median, high = statistics.median(took[name]), sorted(took[name])[int(0.95 * (rounds - 1))]
             figures += f"{median:>24.1f}{high:>9.1f}{median / base:>7.1f}x"
-        print(f"{question.name:<42}{figures}{'' if same else '   ANSWERS DIFFER'}", flush=True)
+        print(
+            f"{question.name:<42}{statistics.median(cpu_ms):>16.1f}{figures}{'' if same else '   ANSWERS DIFFER'}",
+            flush=True,
+        )
 
 
 @contextmanager
