@@ -20,6 +20,7 @@ from mozdef_core.settings import (
     AlertSettings,
     Config,
     CoreSettings,
+    DetectionSettings,
     Entrance,
     HealthSettings,
     LetterSettings,
@@ -34,7 +35,7 @@ DEFAULT_PATH: Final = Path("mozdef.toml")
 
 _KEYS: Final = (
     *("plugins", "inputs", "core", "web", "entrance", "input", "plugin", "alerts"),
-    *("store", "queue", "scheduler", "retention", "health", "notify"),
+    *("store", "queue", "scheduler", "retention", "health", "notify", "detection"),
 )
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -101,6 +102,7 @@ class _Reading:
             web=self._section(WebSettings, self._table("web"), "web"),
             health=self._section(HealthSettings, self._table("health"), "health"),
             notify=self._section(NotifySettings, self._table("notify"), "notify"),
+            detection=self._section(DetectionSettings, self._table("detection"), "detection"),
             plugin=self._tables("plugin", self._table("plugin")),
             input=self._tables("input", self._table("input")),
             store=self._tables("store", self._table("store")),

@@ -17,6 +17,7 @@ from mozdef_core.normalise import EntranceSettings
 from mozdef_core.notification_settings import NotifySettings
 from mozdef_core.options import Duration, Secret
 from mozdef_core.ports import Keep
+from mozdef_core.ports.book import CATCH_UP_MAX
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -262,6 +263,29 @@ class HealthSettings(Settings):
         )
 
 
+class DetectionSettings(Settings):
+    """``[detection]``: what rules on a schedule may take."""
+
+    threads: int = Field(default=4, ge=1, le=64, description="rules on a schedule that run at the same time")
+    time_limit: Duration = Field(
+        default=timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        description="a run that takes longer is too slow: after three in a row the rule is in quarantine, which is "
+        "tried again each hour; one that takes twice as long is ended from outside",
+    )
+    catch_up_max: Duration = Field(
+        default=CATCH_UP_MAX,
+        gt=timedelta(0),
+        le=CATCH_UP_MAX,
+        description="what the rules have missed is made up for unless it is older than this",
+    )
+
+    @property
+    def stuck_s(self) -> float:
+        """After how many seconds a run is ended from outside."""
+        return 2 * self.time_limit.total_seconds()
+
+
 class LetterSettings(Settings):
     """``[retention.dead_letters]``: how long dead letters are kept, counted from their reception."""
 
@@ -346,6 +370,7 @@ class Config(BaseModel):
     health: HealthSettings = Field(default_factory=HealthSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
+    detection: DetectionSettings = Field(default_factory=DetectionSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
     entrances: Mapping[str, Entrance] = Field(default_factory=dict)
     plugin: Tables = Field(default_factory=dict, repr=False)

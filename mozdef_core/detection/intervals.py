@@ -59,6 +59,7 @@ class Standing:
     :param changed: minutes since 1970 in which events have arrived since the journal was last looked at.
     :param look_back_us: how far behind the start of an interval its events can matter.
     :param failed: intervals that had been set aside and are due again.
+    :param aside: spans that late events do not open, since they are to be run again anyway.
     """
 
     since_us: int
@@ -67,6 +68,7 @@ class Standing:
     changed: Sequence[int]
     look_back_us: int
     failed: Sequence[Interval] = ()
+    aside: Sequence[Span] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,14 @@ def _reopened(standing: Standing, reach_us: int, oldest_us: int) -> Iterator[Spa
     """
     since_us, cursor_us = standing.since_us, standing.cursor_us
     minutes = (minute * _MINUTE_US for minute in standing.changed)
-    yield from _merged(
+    opened = _merged(
         Span(max(first_us, since_us), min(first_us + _MINUTE_US + reach_us, cursor_us))
         for first_us in minutes
         if first_us + _MINUTE_US > oldest_us
     )
+    aside = list(_merged(standing.aside))
+    for span in opened:
+        yield from _without(span, aside)
 
 
 def _span(interval: Interval) -> Span:
@@ -151,6 +156,18 @@ def _merged(spans: Iterable[Span]) -> Iterator[Span]:
             present = span
     if present is not None:
         yield present
+
+
+def _without(span: Span, others: Iterable[Span]) -> Iterator[Span]:
+    """Yield what is left of a span when others are taken out of it; they are in order and do not overlap."""
+    start_us, end_us = span
+    for other in others:
+        if other.start_us < end_us and other.end_us > start_us:
+            if other.start_us > start_us:
+                yield Span(start_us, other.start_us)
+            start_us = other.end_us
+    if start_us < end_us:
+        yield Span(start_us, end_us)
 
 
 def _cut(spans: Iterable[Span], piece_us: int) -> Iterator[Span]:

@@ -132,11 +132,20 @@ class Runner:
             () if traits.absence else changed,
             traits.look_back_us,
             self._ledger.failed(rule.key, now),
+            self._aside(rule, lease, changed),
         )
         piece_us = PIECE_US >> 2 * min(meter.timeouts, FAILURES)
         catch_up_us = self._budget.catch_up_max // _MICROSECOND
         self._moved(rule, meter, lease.cursor_us)
         return journal, intervals.plan(standing, catch_up_us, remembers=traits.remembers, piece_us=piece_us)
+
+    def _aside(self, rule: Scheduled, lease: Lease, changed: Sequence[int]) -> Sequence[Span]:
+        """Return the failed intervals behind the first minute that has changed."""
+        first_us = min(changed, default=0) * 60_000_000
+        if rule.traits.remembers or not changed or first_us >= lease.cursor_us:
+            return ()
+        rows = self._ledger.intervals(rule.key, first_us, lease.cursor_us)
+        return [Span(row.start_us, row.end_us) for row in rows if row.state is RunState.FAILED]
 
     def _note(self, rule: Scheduled, lease: Lease, plan: Plan) -> None:
         """Write down what is not run now."""

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -19,6 +20,8 @@ from mozdef_core.health import Health
 from mozdef_core.host import Host, Plugin, contain
 from mozdef_core.inflight import InFlight, path_of, remove_stale
 from mozdef_core.ports import EventStore, Queue, Scheduler
+from mozdef_core.services.listed_store import ListedStore
+from mozdef_core.services.rule_books import LazyLists
 from mozdef_core.site import Site
 
 if TYPE_CHECKING:
@@ -44,17 +47,23 @@ def open_queue(config: Config) -> Queue:
 
 
 def open_store(config: Config, mode: Literal["writer", "reader"]) -> EventStore:
-    """Open the event store; one process of a data directory may be its writer."""
+    """Open the event store; one process of a data directory may be its writer. Lists in queries are looked up."""
     name = config.core.store
     cls, options = _driver("mozdef.stores", name, config.store.get(name, {}), f"store.{name}")
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    return cast(EventStore, cls(options, config.data_dir / "events", mode))
+    store = cast(EventStore, cls(options, config.data_dir / "events", mode))
+    return ListedStore(store, LazyLists(lambda: open_book(config).database))
 
 
-def open_scheduler(config: Config) -> Scheduler:
-    """Make the scheduler."""
+def open_scheduler(config: Config, threads: int | None = None) -> Scheduler:
+    """Make a scheduler.
+
+    :param threads: how many jobs may run at the same time, if the driver leaves that to us.
+    """
     name = config.core.scheduler
     cls, options = _driver("mozdef.schedulers", name, config.scheduler.get(name, {}), f"scheduler.{name}")
+    if threads is not None and "threads" in type(options).model_fields:
+        options = options.model_copy(update={"threads": threads})
     return cast(Scheduler, cls(options))
 
 
@@ -90,7 +99,10 @@ def open_host(config: Config, role: str) -> Host:
     directory = _run_dir(config)
     directory.mkdir(parents=True, exist_ok=True)
     remove_stale(directory)
-    health = Health(config.health.limits(), InFlight(path_of(directory, role, os.getpid())))
+    limits = config.health.limits()
+    if role == "scheduler":  # a run over a span of the store may take longer than one over a batch
+        limits = replace(limits, calls={**limits.calls, "alert_match": config.detection.stuck_s})
+    health = Health(limits, InFlight(path_of(directory, role, os.getpid())))
     host = Host(plugins, health)
     ended = _ended_path(config, role, os.getppid())
     if ended.exists():

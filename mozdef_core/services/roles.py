@@ -25,6 +25,8 @@ from mozdef_core.services.inputs import InputRunner
 from mozdef_core.services.intake import QueueIntake
 from mozdef_core.services.quota import Quota
 from mozdef_core.services.retention import Housekeeping, Retention
+from mozdef_core.services.rule_books import EXPIRE, RuleBooks
+from mozdef_core.services.scheduled_rules import add_rules, make_runner, rule_states
 from mozdef_core.services.scheduler import add_jobs
 from mozdef_core.services.worker import Worker
 from mozdef_core.site import Site
@@ -63,6 +65,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
     inputs = discovery.load_inputs(config)
     queue, book = compose.open_queue(config), compose.open_book(config)
     store = compose.open_store(config, "writer")
+    rule_books = RuleBooks(book, host)
     intakes: dict[str, QueueIntake] = {}
 
     def intake(name: str, source: Input[Any]) -> QueueIntake:
@@ -75,7 +78,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
     worker = Worker(
         queue,
         Pipeline(host, normaliser, decoders(inputs), config.entrances),
-        Detector(host),
+        Detector(host, rule_books.lists, rule_books.exemptions),
         store,
         book,
         chores=[Retention(store, config.retention), quota],
@@ -99,7 +102,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
 
     runner.bind()
     runner.start(stop)
-    with Heartbeat(book, "worker", snapshot):
+    with Heartbeat(book, "worker", snapshot), rule_books:
         ready()
         collect_rarely()
         try:
@@ -114,31 +117,47 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
 
 
 def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
-    """Fill the role of the scheduler until SIGTERM: alert actions, owed spans, keeping house."""
+    """Fill the role of the scheduler until SIGTERM: rules on a schedule, alert actions, owed spans, keeping house."""
     stop = stop_on_signal()
     host = compose.open_host(config, "scheduler")
     book = compose.open_book(config)
     store = compose.open_store(config, "reader")
     compose.lend_site(host, Site(store, config.notify.web_url))
     scheduler = compose.open_scheduler(config)
+    rules = compose.open_scheduler(config, config.detection.threads)
+    rule_books = RuleBooks(book, host)
+    runner = make_runner(host, store, book, config.detection, rule_books.exemptions)
+    add_rules(rules, runner, host)
 
     tidy = Housekeeping(book, store, config.retention, stop.wait)
     add_jobs(
         scheduler,
         responder=Responder(host, book, config.notify),
-        detector=Detector(host),
+        detector=Detector(host, rule_books.lists, rule_books.exemptions),
         store=store,
         book=book,
         tidy=tidy,
     )
+    scheduler.every(EXPIRE, "expire", rule_books.expire)
 
     def snapshot() -> dict[str, Any]:
         jobs = {name: asdict(state) for name, state in scheduler.jobs().items()}
-        return {"plugins": host.health.snapshot(), "jobs": jobs, "removed": tidy.total._asdict()}
+        return {
+            "plugins": host.health.snapshot(),
+            "jobs": jobs,
+            "removed": tidy.total._asdict(),
+            "rules": rule_states(rules, runner),
+        }
 
-    with Heartbeat(book, "scheduler", snapshot):
+    running = threading.Thread(target=rules.run, args=(stop,), name="rules")
+    with Heartbeat(book, "scheduler", snapshot), rule_books:
         ready()
-        scheduler.run(stop)
+        running.start()
+        try:
+            scheduler.run(stop)
+        finally:
+            stop.set()
+            running.join()
     store.close()
     compose.close_host(host)
     book.close()

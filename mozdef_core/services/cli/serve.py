@@ -80,7 +80,8 @@ def _stuck(config: Config, children: Sequence[Child]) -> Sequence[str]:
     names = []
     for child in children:
         for call in running_calls(in_flight_path(config, child.name, child.pid)):
-            if call.seconds > config.health.stuck_s:
+            scheduled = child.name == "scheduler" and call.hook == "alert_match"
+            if call.seconds > (config.detection.stuck_s if scheduled else config.health.stuck_s):
                 click.echo(
                     f"{child.name} hangs in {call.hook} of plugin {call.plugin} at {call.key} for "
                     f"{call.seconds:.0f} s; it is started again with that plugin suspended",

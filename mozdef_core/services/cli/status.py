@@ -56,6 +56,7 @@ def gather(settings: Any) -> dict[str, Any]:
         "plugins": {},
         "inputs": {},
         "requests": {},
+        "rules": {},
     }
     try:
         queue = open_queue(settings)
@@ -93,6 +94,7 @@ def gather(settings: Any) -> dict[str, Any]:
             document["worker"] = counters["worker"]
             if counters["worker"]["last_error"]:
                 troubles.append(f"the worker waits: {counters['worker']['last_error']}")
+        document["rules"].update(counters.get("rules", {}))
         for name, health in counters.get("plugins", {}).items():
             if health["calls"] or health["suspended"] or name not in document["plugins"]:
                 document["plugins"][name] = {"role": role, **health}
@@ -101,13 +103,30 @@ def gather(settings: Any) -> dict[str, Any]:
     for name, state in document["inputs"].items():
         if not state["running"]:
             troubles.append(f"input {name} does not run: {state['last_error']}")
+    troubles += [text for name, state in document["rules"].items() if (text := _rule_trouble(name, state))]
     if letters.get("open"):
         troubles.append(f"{letters['open']} dead letters are open; see 'mozdef dead-letters list'")
     document["troubles"] = troubles
     return document
 
 
+def _rule_word(state: dict[str, Any]) -> str:
+    words = (("quarantine", "quarantine"), ("last_error", "fails"), ("late", "late"))
+    return next((word for key, word in words if state[key]), "")
+
+
+def _rule_trouble(name: str, state: dict[str, Any]) -> str:
+    """Return what is wrong with a rule on a schedule; nothing when it does well."""
+    if state["quarantine"]:
+        return f"rule {name} is in quarantine and tried each hour: {state['quarantine']}"
+    if state["last_error"]:
+        return f"rule {name} fails: {state['last_error']}"
+    return f"rule {name} is late" if state["late"] else ""
+
+
 def _show(document: dict[str, Any]) -> None:
+    from mozdef_core.event import now_us
+
     click.echo(
         "processes  "
         + (", ".join(f"{one['role']} ({one['process']})" for one in document["processes"]) or "none")
@@ -126,5 +145,14 @@ def _show(document: dict[str, Any]) -> None:
         for name, health in document["plugins"].items()
     )  # fmt: skip
     print_table(("plugin", "role", "calls", "changed", "errors", "us/call", ""), rows)
+    if document["rules"]:
+        now = now_us()
+        rows = (
+            [name, f"{(now - state['last_run_us']) / 1e6:.0f}" if state["last_run_us"] else "",
+             f"{state['last_s']:.2f}", f"{state['cpu_s']:.1f}", state["runs"], state["events"], state["alerts"],
+             _rule_word(state)]
+            for name, state in document["rules"].items()
+        )  # fmt: skip
+        print_table(("rule", "s ago", "took s", "cpu s/h", "runs", "events", "alerts", ""), rows)
     for trouble in document["troubles"]:
         click.echo(f"trouble: {trouble}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -110,6 +111,13 @@ def test_what_had_failed_comes_last_as_one_where_it_adjoins() -> None:
         Piece(START - 9 * MINUTE, START - 8 * MINUTE, Kind.FAILED, 3),
         Piece(START - 3 * MINUTE, START - MINUTE, Kind.FAILED, 4),
     ]
+
+
+def test_late_events_do_not_open_what_is_set_aside() -> None:
+    stands = standing(HOUR, HOUR, [10, 20], look_back=2 * MINUTE)
+    aside = [Span(START + 11 * MINUTE, START + 12 * MINUTE), Span(START + 19 * MINUTE, START + 30 * MINUTE)]
+    made = plan(replace(stands, aside=aside), WEEK)
+    assert spans(made.pieces) == [(10 * MINUTE, 11 * MINUTE), (12 * MINUTE, 13 * MINUTE)]
 
 
 def test_much_that_is_opened_waits_for_what_is_due() -> None:

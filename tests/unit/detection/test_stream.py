@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -406,3 +407,26 @@ def test_a_batch_that_is_detected_on_again_changes_nothing() -> None:
         site.book.record(BatchRecord(alerts=site.stream().alerts))
     assert len(site.book.alerts) == 6
     assert all(alert.count == 1 for alert in site.book.alerts.values())
+
+
+# Rules that are not on the stream
+
+
+@pytest.mark.parametrize(
+    ("schedule", "mode", "runs"), [("stream", "live", 1), ("60s", "live", 0), ("stream", "off", 0)]
+)
+def test_a_rule_on_a_schedule_or_off_is_not_run_and_nothing_is_owed_to_it(
+    schedule: str, mode: str, runs: int
+) -> None:
+    rule: Any = Rule(answer=ValueError("no such field"))
+    rule.schedule, rule.options = schedule, SimpleNamespace(mode=mode)
+    found = Site(rule).stream()
+    assert len(rule.windows) == runs
+    assert len(found.owed) == runs
+
+
+def test_what_a_staged_rule_finds_is_marked_as_such() -> None:
+    rule: Any = Rule()
+    rule.options = SimpleNamespace(mode="staged")
+    assert {alert.staged for alert in Site(rule, Rule("joe")).stream().alerts if alert.rule == "r0"} == {True}
+    assert {alert.staged for alert in Site(Rule("joe")).stream().alerts} == {False}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -14,7 +14,7 @@ from mozdef_core.drivers.store_memory import MemoryStore
 from mozdef_core.errors import StoreUnavailableError
 from mozdef_core.health import Health
 from mozdef_core.host import Host, Plugin
-from mozdef_core.ports import BatchRecord, JobState, OwedSpan, Scheduler
+from mozdef_core.ports import BatchRecord, Job, JobState, OwedSpan, Scheduler
 from mozdef_core.response import Responder
 from mozdef_core.services.scheduler import MOST_TASKS, add_jobs
 from mozdef_core.testing import MakeEvent
@@ -26,10 +26,19 @@ class ByHand(Scheduler):
 
     def __init__(self) -> None:
         self.intervals: dict[str, timedelta] = {}
-        self.work: dict[str, Callable[[], None]] = {}
+        self.work: dict[str, Job] = {}
 
-    def every(self, interval: timedelta, name: str, job: Callable[[], None]) -> None:
+    def every(self, interval: timedelta, name: str, job: Job) -> None:
         self.intervals[name], self.work[name] = interval, job
+
+    def at(self, crontab: str, name: str, job: Job) -> None:
+        raise NotImplementedError
+
+    def remove(self, name: str) -> None:
+        raise NotImplementedError
+
+    def due_after(self, crontab: str, moment_us: int) -> int:
+        raise NotImplementedError
 
     def jobs(self) -> Mapping[str, JobState]:
         return {}
