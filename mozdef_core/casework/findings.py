@@ -148,7 +148,7 @@ def _extend(session: Session, row: AlertRow, finding: Alert, now_us: int, repeat
     kept = session.scalar(select(func.count()).where(SampleRow.alert_id == row.id)) or 0
     new = [event for event in finding.events if not first <= Moment.of(event) <= last]
     records.add_samples(session, row.id, new[: records.SAMPLES - kept])
-    if row.status == Status.ACKNOWLEDGED:
+    if row.status == Status.ACKNOWLEDGED and finding.events:  # that a silence lasts is no news
         row.news += added
     tell = outbox.add_extended if finding.events else outbox.add_repeated
     if tell(session, row, now_us, repeat_us):

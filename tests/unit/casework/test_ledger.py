@@ -12,6 +12,8 @@ from mozdef_core.casework import alerts, audit, forgetting, processes
 from mozdef_core.casework.book import SqlBook
 from mozdef_core.casework.changes import apply
 from mozdef_core.casework.models import AlertRow, LivenessRow
+from mozdef_core.casework.transitions import Step
+from mozdef_core.casework.triage import set_status
 from mozdef_core.errors import LeaseLostError
 from mozdef_core.ports import BatchRecord, Interval, Keep, Outcome, Pruned, RunState
 from mozdef_core.testing_contracts.book_alerts import MINUTE, SECOND, START_US, Clock, event_at, finding
@@ -94,6 +96,18 @@ def test_staged_alerts_stand_in_a_list_of_their_own(book: SqlBook) -> None:
         assert found(wanted) == [live.id]
     assert found(alerts.Filter(staged=True)) == [staged.id]
     assert found(alerts.Filter(staged=True, rule="rule", status=[Status.MANUAL])) == [staged.id]
+
+
+def test_that_a_silence_lasts_is_no_news_to_who_has_acknowledged_it(book: SqlBook) -> None:
+    (silent,) = book.record(BatchRecord(alerts=[silence(0, 60)]))
+    (noisy,) = book.record(BatchRecord(alerts=[finding(event_at(0), group_s=60)]))
+    for alert in (silent, noisy):
+        with book.database.write() as session:
+            set_status(session, alert.id, Step(Status.ACKNOWLEDGED), audit.Actor("ines"), START_US)
+    book.record(BatchRecord(alerts=[silence(0, 120), finding(event_at(5), group_s=60)]))
+    with book.database.read() as session:
+        waiting = alerts.search(session, alerts.Filter(waiting=True)).lines
+    assert [(line.alert.id, line.news) for line in waiting] == [(noisy.id, 1)]
 
 
 def history(book: SqlBook, alert_id: str) -> list[tuple[str, str | None, str]]:
