@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from mozdef_core.alert import Alert
 from mozdef_core.event import Event, now_us
+from mozdef_core.notification import Digest
 from mozdef_core.ports import EventStore
 from mozdef_core.query.model import Order, Query, Search
 
@@ -30,7 +31,9 @@ class Site:
         self._web_url = web_url.rstrip("/")
 
     def link(self, alert: Alert) -> str:
-        """Return the address of an alert's page; "" where the address of the web pages is not known."""
+        """Return the address of an alert's page, or for a digest that of all alerts; "" where it is not known."""
+        if self._web_url and isinstance(alert, Digest):
+            return f"{self._web_url}/alerts"
         if not self._web_url or not alert.id:
             return ""
         return f"{self._web_url}/alerts/{quote(alert.id, safe='')}"

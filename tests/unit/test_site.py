@@ -13,6 +13,7 @@ from mozdef_core.event import Event
 from mozdef_core.health import Health
 from mozdef_core.host import Host, Plugin
 from mozdef_core.markers import hookimpl
+from mozdef_core.notification import Digest
 from mozdef_core.query.model import All, QueryString, Term
 from mozdef_core.services.compose import lend_site
 from mozdef_core.site import MOST, Site
@@ -62,6 +63,8 @@ def test_without_a_store_nothing_is_found_and_without_pages_there_is_no_link() -
     assert Site().groups("details.user", All(), within=HOUR) == {}
     assert Site().link(alert) == ""
     assert site_with().link(alert) == "https://siem.example/alerts/0f%2F..%2Fx"
+    several = Digest("digest", "s", Moment(1, "a"), Moment(1, "a"), id="0f")
+    assert site_with().link(several) == "https://siem.example/alerts"
 
 
 class Curious:
