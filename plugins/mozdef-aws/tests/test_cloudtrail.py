@@ -222,4 +222,8 @@ def test_keys_of_a_record_in_a_message_follow_the_rules_of_all_keys():
 
 def test_the_plugin_keeps_the_contract(run_contract, make_event):
     wrapped = make_event({"category": "cloudtrail", "details": DENIED})
-    run_contract(CloudTrail, events=[wrapped, make_event({"Records": [STOP, None, 3]})])
+    deep = make_event(
+        {**STOP, "requestParameters": {"distributionConfig": {"callerReference": "x"}}},
+        recognisers=CloudTrail.recognisers,
+    )
+    run_contract(CloudTrail, events=[wrapped, deep, make_event({"Records": [STOP, None, 3]})])
