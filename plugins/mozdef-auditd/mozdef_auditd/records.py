@@ -84,15 +84,11 @@ def _read(kind: str, text: str) -> Record:
     inner = _INNER.search(text)
     if inner is not None:  # what the sender of a record wrote, behind what the kernel says of the sender
         text = f"{text[: inner.start()]} {inner[1]} {text[inner.end() :]}"
-    for match in _FIELD.finditer(text):
-        name, *quoted, bare = match.groups()
-        value = next((one for one in quoted if one is not None), None)
-        if value is None:
-            value = (
-                _decoded(bare)
-                if name in _ENCODED or (record.type == "EXECVE" and _PART.fullmatch(name))
-                else bare
-            )
+    executed = record.type == "EXECVE"
+    for name, double, single, braced, bare in _FIELD.findall(text):
+        value = double or single or braced
+        if bare:
+            value = _decoded(bare) if name in _ENCODED or (executed and _PART.fullmatch(name)) else bare
         (record.names if name.isupper() else record.fields).setdefault(name, value)
     return record
 
