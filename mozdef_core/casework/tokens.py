@@ -17,7 +17,17 @@ from mozdef_core.casework.models import TokenRow
 from mozdef_core.errors import NotFoundError
 from mozdef_core.event import now_us
 
-SCOPES: Final = ("events:write", "events:read", "alerts", "cases", "lists", "alertstatus", "admin")
+SCOPES: Final = (
+    *("events:write", "events:read", "alerts", "cases", "alertstatus", "admin"),
+    *("lists", "lists:read", "lists:write", "exceptions:read", "exceptions:write"),
+)
+COVERED: Final = {
+    "lists:read": ("lists", "lists:write"),
+    "lists:write": ("lists",),
+    "exceptions:read": ("exceptions:write",),
+}
+"""What else a token may have in place of a scope: who may write may read, and ``lists`` is both."""
+
 LONGEST: Final = timedelta(days=366)
 PREFIX: Final = "mozdef_"
 _USED_US: Final = 60_000_000
@@ -95,7 +105,8 @@ def find(session: Session, secret: str) -> Token | None:
 def verify(session: Session, secret: str, scope: str) -> Token | None:
     """Return the valid token with this secret if it has the scope; None otherwise."""
     token = find(session, secret)
-    return token if token is not None and scope in token.scopes else None
+    enough = {scope, *COVERED.get(scope, ())}
+    return token if token is not None and enough & set(token.scopes) else None
 
 
 def use_is_due(token: Token) -> bool:

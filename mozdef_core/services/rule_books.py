@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from mozdef_core.errors import BookUnavailableError, QueryError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+EXPIRE: Final = timedelta(minutes=1)
 _UNAVAILABLE: Final = "the list @{name} cannot be looked up now: {error}"
 
 

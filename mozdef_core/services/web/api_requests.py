@@ -13,6 +13,8 @@ from mozdef_core.services.web.api_errors import ApiError, invalid
 from mozdef_core.services.web.body import read_body
 
 MOST_BODY_BYTES: Final = 2**20
+MOST_CSV_BYTES: Final = 64 * 2**20
+WITH_BODY: Final = frozenset({"POST", "PATCH"})
 DEEPEST_BODY: Final = 50
 _MOST_PARAMETERS: Final = 200
 
@@ -26,12 +28,13 @@ class Asked(BaseModel):
 Model = TypeVar("Model", bound=Asked)
 
 
-def read(model: type[Model], environ: Mapping[str, Any]) -> Model:
-    """Return what a request asks for: a POST by its body, which is a JSON object, any other by its query string.
+def read(model: type[Model], environ: Mapping[str, Any], *, csv: bool = False) -> Model:
+    """Return what a request asks for: a POST or PATCH by its body, which is a JSON object, others by the query string.
 
+    :param csv: the body is a file, so that the query string says the rest.
     :raises RefusalError: it cannot be read; it says which part of it.
     """
-    posted = environ["REQUEST_METHOD"] == "POST"
+    posted = environ["REQUEST_METHOD"] in WITH_BODY and not csv
     given = _parameters(Asked if posted else model, environ.get("QUERY_STRING", ""))
     if posted:
         given = _object(read_body(environ, MOST_BODY_BYTES))
@@ -39,6 +42,14 @@ def read(model: type[Model], environ: Mapping[str, Any]) -> Model:
         return model.model_validate(given)
     except ValidationError as error:
         raise invalid(error, model, "field" if posted else "query parameter") from None
+
+
+def read_csv(environ: Mapping[str, Any]) -> bytes:
+    """Return the body of a request that brings a file.
+
+    :raises RefusalError: it is too large, or cannot be read.
+    """
+    return read_body(environ, MOST_CSV_BYTES)
 
 
 def _object(raw: bytes) -> dict[str, Any]:

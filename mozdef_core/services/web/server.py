@@ -16,6 +16,7 @@ from mozdef_core.config import Config
 from mozdef_core.errors import BookUnavailableError, ConfigError
 from mozdef_core.services import compose
 from mozdef_core.services.heartbeat import Heartbeat
+from mozdef_core.services.rule_books import LazyLists
 from mozdef_core.services.web.policy import (
     DEFAULT_POLICIES,
     BodyLimits,
@@ -148,7 +149,13 @@ def _load(config: Config, *_: Any) -> Any:
     ingest = Ingest(compose.open_queue(config), settings, partial(_verify, book), readiness)
     Heartbeat(book, "web", lambda: {"requests": ingest.counts.snapshot()}).__enter__()
     store = LazyStore(partial(compose.open_store, config, "reader"))
-    api = Api(Access(settings, partial(_verify, book)), store, config.web.searches)
+    api = Api(
+        Access(settings, partial(_verify, book)),
+        store,
+        config.web.searches,
+        book.database,
+        LazyLists(lambda: book.database),
+    )
     return Reception(build_app(ingest, api), bodies, config.web.threads + config.web.searches)
 
 
