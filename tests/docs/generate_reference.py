@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 import mozdef_core
 from mozdef_core import discovery, hookspecs
 from mozdef_core.host import HOOKS
+from mozdef_core.notification_settings import NotifySettings, Route
 from mozdef_core.problems import is_secret
 from mozdef_core.rules import AggregationOptions, RuleOptions, SequenceOptions
 from mozdef_core.services.cli import main
@@ -84,6 +85,8 @@ def settings() -> Iterator[str]:
         "web": WebSettings,
         "entrance.<name>": Entrance,
         "health": HealthSettings,
+        "notify": NotifySettings,
+        "[notify.routes]": Route,
         "detection": DetectionSettings,
     }.items():
         yield f"### `[{name}]`"
