@@ -56,6 +56,7 @@ class Slice(Window):
         super().__init__(START_US + int(start * SECOND), START_US + int(end * SECOND))
         self.events = sorted(events, key=Moment.of)
         self.spans = consumed or {}
+        self.asked: set[timedelta] = set()
         self.searched: list[tuple[Query, timedelta]] = []
 
     def search(self, query: Query, *, before: timedelta = timedelta(0)) -> Iterator[Event]:
@@ -68,6 +69,7 @@ class Slice(Window):
         return iter(self.events)
 
     def consumed(self, before: timedelta) -> Mapping[str, Sequence[Consumed]]:
+        self.asked.add(before)
         return self.spans
 
 
@@ -185,7 +187,7 @@ def test_an_option_that_is_set_holds_instead_of_what_the_class_says() -> None:
         {"mode": "on"},
         {"schedule": "stream"},
         {"schedule": "often"},
-        {"thresold": 5},
+        {"no_such_option": 5},
     ],
 )
 def test_an_option_without_a_meaning_is_refused(option: dict[str, Any]) -> None:
@@ -316,7 +318,11 @@ def test_events_before_the_window_take_part_and_those_without_a_group_are_counte
 
 def test_a_finding_that_only_extends_an_alert_says_so() -> None:
     spans = {"192.0.2.1": [Consumed("a1", Moment.of(at(0)), Moment.of(at(1)))]}
-    (alert,) = alerts(made(Plain), at(0), at(1), at(11), consumed=spans)
+    window = Slice([at(0), at(1), at(11)], consumed=spans)
+    (alert,) = made(Plain).alert_match(window)
+    assert window.asked == {
+        timedelta(seconds=20)
+    }  # the window, and as long as an alert before it is extended
     assert (alert.extends, alert.count, alert.first) == ("a1", 1, Moment.of(at(11)))
 
 

@@ -298,6 +298,17 @@ def test_a_schedule_decides_when_a_rule_looks_and_never_what_it_finds(case: Case
     assert spans.results == single_pass(case)
 
 
+@given(cases())
+def test_what_is_swept_no_longer_matters(case: Case) -> None:
+    events, threshold, window_s, group_s, max_s, _, hosts = case
+    having = {"details.host": 2} if hosts else {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mozdef_core.walk._SWEEP", -(10**9))  # after every event
+        findings = found(events, threshold, window_s, having, {}, group_s, max_s)
+    results = {(finding.value, frozenset(event.id for event in finding.events)) for finding in findings}
+    assert results == single_pass(case)
+
+
 @settings(max_examples=100)
 @given(cases(), st.data())
 def test_what_an_earlier_alert_consumed_is_never_found_again(case: Case, data: st.DataObject) -> None:
