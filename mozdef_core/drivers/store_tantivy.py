@@ -15,6 +15,7 @@ from mozdef_core.drivers.tantivy_deadline import Deadline
 from mozdef_core.drivers.tantivy_document import Laid
 from mozdef_core.drivers.tantivy_hours import HourlyGroups
 from mozdef_core.drivers.tantivy_partition import Name, Partition
+from mozdef_core.drivers.tantivy_reception import may_match
 from mozdef_core.drivers.tantivy_shelf import Shelf, id_bounds
 from mozdef_core.errors import QueryError, StoreUnavailableError
 from mozdef_core.event import Change, Event, isoformat
@@ -177,7 +178,7 @@ class TantivyStore(EventStore):
 
         :raises QueryTimeoutError: it took too long to find out what to look for.
         """
-        partitions = self._holding(search.between)
+        partitions = self._holding(search.between, search.query)
         return tantivy_search.find(partitions, search, Deadline(self.time_limit_s))
 
     def count(self, query: Query, between: Between = ANY_TIME) -> int:
@@ -185,14 +186,16 @@ class TantivyStore(EventStore):
 
         :raises QueryTimeoutError: besides, when too many events would have to be looked at one by one.
         """
-        return tantivy_search.count(self._holding(between), query, between, Deadline(self.time_limit_s))
+        return tantivy_search.count(
+            self._holding(between, query), query, between, Deadline(self.time_limit_s)
+        )
 
     def groups(
         self, field: str, query: Query = EVERYTHING, between: Between = ANY_TIME, *, at_least: int = 1
     ) -> Mapping[str, int]:
         """Return for each group by a field how many events it has; 0.3 s a day for 65,000 groups, 3 ms for few."""
         deadline = Deadline(self.time_limit_s)
-        partitions = self._holding(between)
+        partitions = self._holding(between, query)
         return tantivy_groups.count_groups(
             partitions, field, query, between, deadline, self._hourly, at_least
         )
@@ -223,10 +226,11 @@ class TantivyStore(EventStore):
                 raise QueryError(groups.too_many("names of fields"))
         return [FieldInfo(name, tuple(sorted(kinds[name]))) for name in sorted(kinds)]
 
-    def _holding(self, between: Between) -> list[Partition]:
-        """Return the partitions that may hold events of this time, as they are now."""
+    def _holding(self, between: Between, query: Query = EVERYTHING) -> list[Partition]:
+        """Return the partitions that may hold matching events of this time, as they are now."""
         self._shelf.refresh(_REFRESH_S)
-        return self._shelf.holding(*between)
+        holding = self._shelf.holding(*between)
+        return [partition for partition in holding if may_match(query, partition.name.day)]
 
     def between_ids(self, first: str, last: str) -> Iterator[Event]:
         """Yield the events with ids from ``first`` to ``last``, those that are there at the call."""
