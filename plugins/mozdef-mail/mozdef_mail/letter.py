@@ -69,7 +69,7 @@ def page(notes: Sequence[Linked]) -> str:
         parts.append(f"<h3>{escape(headline(*note))}</h3><table>")
         for name, value in rows(note, link, whole=len(notes) == 1):
             shown = escape(value)
-            if name in ("page", "run-book") and value.startswith(("https://", "http://")):
+            if name in ("page", "what to do") and value.startswith(("https://", "http://")):
                 shown = f'<a href="{escape(value, quote=True)}">{shown}</a>'
             parts.append(f"<tr><td>{escape(name)}</td><td>{shown}</td></tr>")
         parts.append("</table>")
@@ -100,7 +100,7 @@ def _more(alert: Alert) -> Iterator[tuple[str, str]]:
     yield "category", visible(alert.category)
     yield "tags", visible(", ".join(alert.tags))
     yield "ATT&CK", visible(", ".join(alert.attack))
-    yield "run-book", visible(alert.url)
+    yield "what to do", visible(alert.url)
     yield "errors", visible("; ".join(alert.errors))
 
 
