@@ -200,6 +200,8 @@ class Compiler:
             return ANYTHING
         pattern = glob.read(fold(query.value) if query.case_insensitive else query.value)
         text, start = glob.literal(pattern), glob.prefix(pattern)
+        if [piece.kind for piece in pattern] == ["many"]:
+            return self._fields.strings(field)
         if not query.case_insensitive:
             if text is not None:
                 return self._fields.exactly(field, [text])

@@ -33,6 +33,9 @@ from mozdef_core.query.model import is_address_field
 from mozdef_core.query.values import spelt_boolean, spelt_number
 
 _FEW_TERMS: Final = 16
+_MOST_REMEMBERED: Final = 500
+"""So many answers are remembered of a partition, each of at most so many strings."""
+
 _MOST_RANGES: Final = 256
 _LEAF: Final = Kind.STRING | Kind.NUMBER | Kind.BOOLEAN
 _PARSEABLE_PATH: Final = re.compile(r"e\.[\w.]+")
@@ -196,6 +199,13 @@ class Fields:
             return NOTHING
         return self._parsed(f"{path}:[{start} TO {end}}}")
 
+    def strings(self, field: str) -> Compiled:
+        """Return the events with a string under the field, whichever."""
+        found = self.candidates(field, Kind.STRING)
+        if found is NOTHING or found is ANYTHING:
+            return found
+        return Compiled(found.query, not self._catalogue.kind(field) & (Kind.NUMBER | Kind.BOOLEAN))
+
     def strings_where(
         self, field: str, matches: Callable[[str], bool], among: Include | None = None
     ) -> Compiled:
@@ -212,10 +222,9 @@ class Fields:
         if path is None or kind & Kind.LONG:
             return self.candidates(field, Kind.STRING)
         include = None if among is None else among.ascii if self._all_ascii(path) else among.unicode
-        buckets = buckets_of(self._view, Query.all_query(), path, include)
-        if buckets is None:
+        values = self._distinct(path, include)
+        if values is None:
             return self.candidates(field, Kind.STRING)
-        values = [bucket["key"] for bucket in buckets if isinstance(bucket["key"], str)]
         terms = [value for value in values if matches(shown_text(value))]
         return Compiled(self._any_of(path, terms), True) if terms else NOTHING
 
@@ -242,12 +251,26 @@ class Fields:
 
     def _all_ascii(self, path: str) -> bool:
         """Return whether all strings under a path are ASCII: expressions over those are far smaller."""
-        number = self._view.searcher.num_docs
-        known = self._catalogue.ascii_paths.get(path)
-        if known is None or known[0] != number:  # events are only ever added
-            others = buckets_of(self._view, Query.all_query(), path, BEYOND_ASCII)
-            known = self._catalogue.ascii_paths[path] = number, others == []
-        return known[1]
+        return self._distinct(path, BEYOND_ASCII) == ()
+
+    def _distinct(self, path: str, include: str | None) -> tuple[str, ...] | None:
+        """Return the distinct strings under a path that an expression includes; None where there are too many.
+
+        That takes a look at every event of the partition, so the answer is remembered until more events are added,
+        if it is short: rules ask the same again and again.
+        """
+        number, known = self._view.searcher.num_docs, self._catalogue.distinct.get((path, include))
+        if known is not None and known[0] == number:
+            return known[1]
+        buckets = buckets_of(self._view, Query.all_query(), path, include)
+        if buckets is None:
+            return None
+        found = tuple(bucket["key"] for bucket in buckets if isinstance(bucket["key"], str))
+        if len(found) <= _MOST_REMEMBERED:
+            if len(self._catalogue.distinct) >= _MOST_REMEMBERED:
+                self._catalogue.distinct.clear()
+            self._catalogue.distinct[path, include] = number, found
+        return found
 
     def candidates(self, field: str, kind: int = _LEAF) -> Compiled:
         """Return the events with a value under the field, to be looked at one by one."""
