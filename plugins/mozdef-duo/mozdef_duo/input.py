@@ -120,7 +120,6 @@ class _Reading:
                     "duo: more than %d records of %s in one second; the rest is lost", PAGE, self._name
                 )
                 last_ms = since_ms + 1_000
-                self._progress.skip_to(last_ms)
             since_ms = last_ms
 
     def _hand_over(self, records: Sequence[Any]) -> bool:

@@ -73,10 +73,6 @@ class Progress:
         # Duo counts whole seconds, so that a look begins up to a second earlier than it asks.
         self._seen = {key: ms for key, ms in self._seen.items() if ms > self.since_ms - 1_000}
 
-    def skip_to(self, newest_ms: int) -> None:
-        """Go on from a later time, leaving what lies before it."""
-        self.newest_ms = max(self.newest_ms, newest_ms)
-
     def to_dict(self) -> dict[str, Any]:
         """Return what has to be written down."""
         return {"newest_ms": self.newest_ms, "seen": self._seen}
