@@ -27,8 +27,8 @@ SUSPENDED_WAIT_S: Final = 30
 """After so long a task of a suspended plugin is looked at again; it has not used an attempt."""
 LEASE_S: Final = 120
 """After this a task that nobody settled is given out again: its process has died."""
-MOST_TOLD: Final = 500
-"""One message tells of at most so many alerts."""
+MOST_TOLD: Final = 200
+"""One message tells of at most so many alerts, which take about a second of the database to settle."""
 
 
 class Responder:
