@@ -52,6 +52,8 @@ QUESTIONS: Final = {
     "invalid-value": "400: a value is of another type, or beyond its limits.",
     "invalid-time": "400: `from` or `to` is no time, or the first is not before the other.",
     "invalid-cursor": "400: the cursor is not `next` of an earlier page.",
+    "invalid-csv": "400: the file is not UTF-8.",
+    "exists": "409: there is a list of this name already.",
     "invalid-parameter": "400: a query parameter is given twice, is not UTF-8, or there are too many.",
     "unknown-field": "400: there is no such query parameter or member of the body; the message names the nearest.",
     "too-many-buckets": "400: the answer to the aggregations might become too large; give smaller sizes.",

@@ -60,7 +60,7 @@ ROUTES: Final[Mapping[str, Route]] = {
     "import_entries": Route(f"{_LISTS}/<name>/entries.csv", ("POST",), "lists:write"),
     "list_exceptions": Route(_EXCEPTIONS, ("GET",), "exceptions:read"),
     "create_exception": Route(_EXCEPTIONS, ("POST",), "exceptions:write", 201),
-    "preview_exception": Route(f"{_EXCEPTIONS}/preview", ("POST",), "exceptions:write"),
+    "preview_exception": Route("/api/v1/exception-preview", ("POST",), "exceptions:write"),
     "get_exception": Route(f"{_EXCEPTIONS}/<id>", ("GET",), "exceptions:read"),
     "change_exception": Route(f"{_EXCEPTIONS}/<id>", ("PATCH",), "exceptions:write"),
     "end_exception": Route(f"{_EXCEPTIONS}/<id>", ("DELETE",), "exceptions:write"),

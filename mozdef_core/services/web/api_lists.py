@@ -108,7 +108,7 @@ class EntryAsked(Asked):
 class AddAsked(Asked):
     """Members to be; all are taken, or none."""
 
-    entries: list[EntryAsked] = Field(min_length=1, max_length=10_000)
+    entries: list[EntryAsked] = Field(min_length=1, max_length=1_000)
 
 
 class RemoveAsked(Asked):

@@ -48,7 +48,8 @@ def described(path, method):
     """Return the description of an operation, None when there is none."""
     known = DESCRIPTION["paths"]
     if path not in known:
-        path = next((rule for rule in known if re.fullmatch(re.sub(r"\{\w+\}", ".+", rule), path)), None)
+        fitting = [rule for rule in known if re.fullmatch(re.sub(r"\{\w+\}", ".+", rule), path)]
+        path = max(fitting, key=lambda rule: rule.count("/"), default=None)
     return known.get(path, {}).get("get" if method == "HEAD" else method.lower())
 
 
