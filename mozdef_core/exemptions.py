@@ -128,12 +128,19 @@ class Exemptions:
 
     :param lists: what ``field:@name`` in their queries means.
     :param tags: the tags of each rule, by its name.
+    :param silences: names of the rules that look for silence: of them no event is removed, they are muted.
     """
 
-    def __init__(self, lists: Lists = NO_LISTS, tags: Mapping[str, Collection[str]] | None = None) -> None:
+    def __init__(
+        self,
+        lists: Lists = NO_LISTS,
+        tags: Mapping[str, Collection[str]] | None = None,
+        silences: Collection[str] = (),
+    ) -> None:
         self._lists = lists
         self._lists_version = lists.version
         self._tags = tags or {}
+        self._silences = frozenset(silences)
         self._all: tuple[Exemption, ...] = ()
         self._tests: dict[str, _Test] = {}
         self._lock = threading.Lock()
@@ -151,6 +158,8 @@ class Exemptions:
         :raises QueryError: one has no meaning, such as by a list that was deleted; then the rule cannot be run, for
             without the exemption it would tell people what it must not.
         """
+        if rule in self._silences:
+            return None
         tags = self._tags.get(rule, ())
         mine = [one for one in self._all if one.concerns(rule, tags)]
         return Screen(rule, [(one, self._test(one)) for one in mine], self._sampled) if mine else None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from mozdef_core.detection.traits import traits_of
 from mozdef_core.errors import BookUnavailableError, QueryError
 from mozdef_core.event import now_us
 from mozdef_core.exemptions import Exemptions
@@ -76,7 +77,9 @@ class RuleBooks:
 
         self._database = book.database
         self.lists = ListBook(book.database, also=self._refresh)
-        self.exemptions = Exemptions(self.lists, tags_of_rules(host))
+        rules = host.table("alert_match").plugins
+        silences = [plugin.name for plugin in rules if traits_of(plugin).absence]
+        self.exemptions = Exemptions(self.lists, tags_of_rules(host), silences)
         self._exceptions = ExceptionBook(book.database, self.exemptions)
 
     def __enter__(self) -> RuleBooks:

@@ -140,6 +140,13 @@ def test_a_rule_about_silence_is_muted_by_its_own_exceptions_and_by_those_for_ev
     assert made.mutes("quiet", 9) is made.mutes("quiet", 20) is None
 
 
+def test_no_event_is_hidden_from_a_rule_about_silence():
+    made = Exemptions(GivenLists(), silences=["quiet"])
+    made.replace([exemption("*", "all", "")])
+    assert made("quiet") is None
+    assert not made("ssh")(event("joe"))
+
+
 @given(
     st.lists(st.tuples(st.sampled_from(["joe", "ann", "eve"]), st.integers(0, 9)), max_size=12),
     st.lists(

@@ -36,6 +36,25 @@ def test_a_token_opens_what_its_scopes_say_and_nothing_else(database: Database) 
     assert verified(database, "") is None
 
 
+@pytest.mark.parametrize(
+    ("given", "reads", "writes"),
+    [
+        ("lists", True, True),
+        ("lists:write", True, True),
+        ("lists:read", True, False),
+        ("events:read", False, False),
+    ],
+)
+def test_who_may_write_lists_may_read_them_and_nobody_the_other_way_round(
+    database: Database, given: str, reads: bool, writes: bool
+) -> None:
+    _, secret = create(database, scopes=(given,))
+    assert (verified(database, secret, "lists:read") is not None) is reads
+    assert (verified(database, secret, "lists:write") is not None) is writes
+    assert verified(database, secret, "lists") is None or given == "lists"
+    assert verified(database, secret, "exceptions:read") is None
+
+
 def test_the_secret_is_kept_nowhere(database: Database, url: str) -> None:
     _, secret = create(database)
     database.close()

@@ -66,6 +66,8 @@ def test_a_list_is_what_its_members_are_one_by_one(kind, data, field, later_us):
     values = networks() if kind == "addresses" else queries.texts | queries.digits
     entries = data.draw(st.lists(st.tuples(values, expiries), max_size=6))
     near = [text.partition("/")[0] for text, _ in entries] or [""]
+    if kind == "addresses" and entries:
+        near.append(str(data.draw(inside(data.draw(st.sampled_from(entries))[0]))))
     value = data.draw(queries.scalars | st.sampled_from(near) | st.sampled_from(near).map(str.swapcase))
     found = event(value, BASE_US + later_us)
     members = KINDS[kind](entries)
@@ -77,8 +79,20 @@ def test_a_list_is_what_its_members_are_one_by_one(kind, data, field, later_us):
     assert evaluate.compile(Listed(field, "it", again))(found) is expected
 
 
-@given(networks(), v4 | v6 | mapped)
-def test_an_address_lies_in_a_network_when_the_standard_library_says_so(text, address):
+@st.composite
+def inside(draw, text):
+    """Make an address whose first bits are a network's, but perhaps for one of them, and as v4 or mapped."""
+    network = ip_network(text, strict=False)
+    number = int(network.network_address) | draw(st.integers(0, int(network.hostmask)))
+    if draw(st.booleans()):
+        number ^= 1 << draw(st.integers(0, network.max_prefixlen - 1))
+    address = type(network.network_address)(number)
+    return ip_address(f"::ffff:{address}") if address.version == 4 and draw(st.booleans()) else address
+
+
+@given(networks().flatmap(lambda text: st.tuples(st.just(text), v4 | v6 | mapped | inside(text))))
+def test_an_address_lies_in_a_network_when_the_standard_library_says_so(drawn):
+    text, address = drawn
     network = ip_network(text, strict=False)
     plain = getattr(address, "ipv4_mapped", None) or address
     start = getattr(network.network_address, "ipv4_mapped", None)
