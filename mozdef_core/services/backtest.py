@@ -35,6 +35,7 @@ class Backtested:
     :param alerts: it would have raised, oldest first, each with all that would have extended it.
     :param events: how many events it looked at; ``wall_s`` and ``cpu_s``, in what time.
     :param problems: why it did not get through some of the history.
+    :param inactive: why it can find nothing as it is configured.
     """
 
     rule: str
@@ -45,6 +46,7 @@ class Backtested:
     wall_s: float
     cpu_s: float
     problems: Sequence[str] = ()
+    inactive: str | None = None
 
     @property
     def groups(self) -> Mapping[str, int]:
@@ -70,6 +72,7 @@ class Backtested:
             "wall_s": round(self.wall_s, 3),
             "cpu_s": round(self.cpu_s, 3),
             "problems": list(self.problems),
+            "inactive": self.inactive,
             "samples": [alert.to_dict() for alert in self.alerts[:samples]],
         }
 
@@ -135,6 +138,7 @@ def backtest(
         time.monotonic() - wall_s,
         time.process_time() - cpu_s,
         list(dict.fromkeys(row.reason for row in rows if row.state == "failed")),
+        getattr(rule.instance, "inactive", None),
     )
 
 

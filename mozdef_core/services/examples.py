@@ -150,6 +150,13 @@ def read(path: Path) -> Examples:
         raise ConfigError([_described(path, document, problem) for problem in error.errors()]) from None
 
 
+def path_of(target: str) -> Path | None:
+    """Return the file of examples beside the module of an entry point, or None where there is none."""
+    module = _origin(target)
+    path = None if module is None else module.with_suffix(SUFFIX)
+    return path if path is not None and path.exists() else None
+
+
 def rule_of(path: Path, examples: Examples) -> str:
     """Return the name of the rule that a file of examples is about: the one in the module beside it.
 
