@@ -249,9 +249,15 @@ class ScreenedWindow(Window):
         """What the rule remembers."""
         return self._whole.memory
 
-    def last(self, query: Query) -> Event | None:
+    def last(
+        self, query: Query, *, since_us: int | None = None, before_us: int | None = None
+    ) -> Event | None:
         """Return the last match; an exemption does not make a silence."""
-        return self._whole.last(query)
+        return self._whole.last(query, since_us=since_us, before_us=before_us)
+
+    def first(self, query: Query, *, since_us: int, before_us: int | None = None) -> Event | None:
+        """Return the first match; an exemption does not make a silence."""
+        return self._whole.first(query, since_us=since_us, before_us=before_us)
 
     def listened(self, start_us: int, end_us: int) -> Sequence[int]:
         """Return the minutes in which MozDef was listening."""

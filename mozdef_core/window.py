@@ -99,8 +99,18 @@ class Window(ABC):
         """
         return self.search(query)
 
-    def last(self, query: Query) -> Event | None:
-        """Return the match that was received last before the end of the window, however long ago; None for never."""
+    def last(
+        self, query: Query, *, since_us: int | None = None, before_us: int | None = None
+    ) -> Event | None:
+        """Return the match that was received last, however long ago; None for never.
+
+        :param since_us: received then or later; None for ever.
+        :param before_us: received before then; never after the end of the window.
+        """
+        raise NotImplementedError
+
+    def first(self, query: Query, *, since_us: int, before_us: int | None = None) -> Event | None:
+        """Return the match that was received first since a moment; as :meth:`last`."""
         raise NotImplementedError
 
     def listened(self, start_us: int, end_us: int) -> Sequence[int]:

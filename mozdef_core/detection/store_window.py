@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import Final
 
 from mozdef_core.alert import Consumed, Moment
+from mozdef_core.detection import received
 from mozdef_core.detection.intervals import Span
 from mozdef_core.detection.memory import LedgerMemory
+from mozdef_core.detection.received import pages, received_in
 from mozdef_core.errors import QueryTimeoutError
-from mozdef_core.event import LATE_HORIZON_S, Event, isoformat
+from mozdef_core.event import LATE_HORIZON_S, Event
 from mozdef_core.ports import Between, EventStore
 from mozdef_core.ports.ledger import Ledger
 from mozdef_core.ports.store import took_too_long
-from mozdef_core.query.model import All, Query, Range, Search
+from mozdef_core.query.model import All, Query, Search
 from mozdef_core.window import RuleMemory, Window
 
 PAGE: Final = 5_000
@@ -23,9 +25,6 @@ PAGE: Final = 5_000
 _NONE: Final = timedelta(0)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _HORIZON_US: Final = LATE_HORIZON_S * 1_000_000
-_SECOND_US: Final = 1_000_000
-_GROWTH: Final = 8
-_FEW: Final = 1_000
 _SEEN_AT_ONCE: Final = 500
 
 Keep = Callable[[Event, bool], bool]
@@ -133,27 +132,17 @@ class StoreWindow(Window):
                 self.events += 1
                 yield event
 
-    def last(self, query: Query) -> Event | None:
-        """Return the match received last before the end of the window, whatever its own time; None for never."""
-        end_us, width_us = self.end_us, _SECOND_US
-        if not self._store.count(query & _received(None, end_us)):
-            return None
-        first_us = end_us - width_us
-        while not self._store.count(query & _received(first_us, end_us)):
-            end_us, width_us = first_us, width_us * _GROWTH
-            first_us = max(end_us - width_us, 0)
-            if not first_us:
-                break
-        while end_us - first_us > 1:  # few events are left, or one moment
-            if self._store.count(query & _received(first_us, end_us)) <= _FEW:
-                break
-            middle_us = (first_us + end_us) // 2
-            if self._store.count(query & _received(middle_us, end_us)):
-                first_us = middle_us
-            else:
-                end_us = middle_us
-        found = self._pages(query & _received(first_us, end_us), (None, None))
-        return max(found, key=lambda event: (event.received_us, event.id), default=None)
+    def last(
+        self, query: Query, *, since_us: int | None = None, before_us: int | None = None
+    ) -> Event | None:
+        """Return the match that was received last, whatever its own time; None for never."""
+        end_us = self.end_us if before_us is None else min(before_us, self.end_us)
+        return received.last(self._store, query, since_us, end_us)
+
+    def first(self, query: Query, *, since_us: int, before_us: int | None = None) -> Event | None:
+        """Return the match that was received first since a moment."""
+        end_us = self.end_us if before_us is None else min(before_us, self.end_us)
+        return received.first(self._store, query, since_us, end_us)
 
     def listened(self, start_us: int, end_us: int) -> Sequence[int]:
         """Return the minutes of a span in which MozDef was listening."""
@@ -182,29 +171,13 @@ class StoreWindow(Window):
         while True:
             found: list[Event] = []
             for condition, between in _strays(query, Span(start_us, stop_us)):
-                for event in self._pages(condition, between):
+                for event in pages(self._store, condition, between, self._page):
                     found.append(event)
                     if len(found) > self._page and stop_us - start_us > 1:
                         break
             if len(found) <= self._page or stop_us - start_us <= 1:
                 return stop_us, found
             stop_us = start_us + (stop_us - start_us) // 2
-
-    def _pages(self, query: Query, between: Between) -> Iterator[Event]:
-        after: str | None = None
-        while True:
-            page = self._store.search(Search(query, between, "oldest", self._page, after))
-            if not page.complete:
-                raise QueryTimeoutError(took_too_long(self._store.time_limit_s))
-            yield from page.events
-            after = page.after
-            if after is None:
-                return
-
-
-def _received(first_us: int | None, end_us: int) -> Query:
-    first = None if first_us is None else isoformat(first_us)
-    return Range("receivedtimestamp", gte=first, lt=isoformat(end_us))
 
 
 def _strays(query: Query, span: Span) -> Iterator[tuple[Query, Between]]:
@@ -213,6 +186,6 @@ def _strays(query: Query, span: Span) -> Iterator[tuple[Query, Between]]:
     A clock that was ahead puts the event's own time behind the span, an ancient one so far before it that the time of
     reception counts; every other event is found by its own time.
     """
-    condition = query & _received(span.start_us, span.end_us)
+    condition = query & received_in(span.start_us, span.end_us)
     yield condition, (span.end_us, None)
     yield condition, (None, min(span.start_us, span.end_us - _HORIZON_US))

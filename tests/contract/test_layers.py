@@ -28,6 +28,7 @@ LAYERS = (
         "rules",
         "exemptions",
         "walk",
+        "silence",
     ),
     (
         *("pipeline", "detection", "response", "casework"),

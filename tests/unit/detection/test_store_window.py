@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mozdef_core.alert import Consumed, Moment
-from mozdef_core.detection import store_window
+from mozdef_core.detection import received
 from mozdef_core.detection.intervals import Span
 from mozdef_core.detection.store_window import StoreWindow
 from mozdef_core.drivers.book_memory import MemoryBook
@@ -112,9 +112,35 @@ def test_the_last_is_the_one_received_last_whatever_its_own_time(events: list[Ev
     store = MemoryStore()
     store.write(events)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store_window, "_FEW", 1)
+        patch.setattr(received, "_FEW", 1)
         last = window(store).last(query)
     assert (last and last.id) == latest(events, query)
+
+
+@given(
+    events=drawn,
+    query=queries,
+    since=st.integers(-4, 12),
+    before=st.integers(-4, 14),
+    few=st.sampled_from([1, 9]),
+)
+def test_the_first_and_the_last_of_a_span_of_reception(
+    events: list[Event], query: Query, since: int, before: int, few: int
+) -> None:
+    store = MemoryStore()
+    store.write(events)
+    span = {"since_us": START_US + since * SECOND, "before_us": START_US + before * SECOND}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(received, "_FEW", few)
+        found = (window(store).first(query, **span), window(store).last(query, **span))
+    user = query.value if isinstance(query, Term) else None
+    matches = sorted(
+        (event for event in events if user is None or event.get("details.user") == user),
+        key=lambda event: (event.received_us, event.id),
+    )
+    stop_us = min(span["before_us"], END_US)
+    inside = [event.id for event in matches if span["since_us"] <= event.received_us < stop_us]
+    assert [event and event.id for event in found] == ([inside[0], inside[-1]] if inside else [None, None])
 
 
 def test_the_last_is_found_however_long_ago_and_among_many() -> None:
