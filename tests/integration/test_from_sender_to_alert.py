@@ -60,7 +60,7 @@ def service(tmp_path):
         plugins=["linux", "webhook"],
         environ={"HOOK_SECRET": "of the test"},
         tables=f'[plugin.webhook]\nurl = "http://127.0.0.1:{hook}/"\nsecret = "env:HOOK_SECRET"\n'
-        '[alerts]\nenabled = ["ssh_root_login"]\n',
+        '[alerts]\nenabled = ["ssh_root_login", "bruteforce_ssh"]\n[alerts.bruteforce_ssh]\nschedule = "1s"\n',
     )
     made.hook_port = hook
     made.start()
@@ -264,6 +264,47 @@ def test_an_ssh_login_becomes_events_an_alert_and_a_message(service, shipper, ss
     alert = assert_alert_in_time(service, accepted)
     assert_delivered(receiver, alert)
     receiver.stop()
+
+
+def guessing(service):
+    """Return the alerts about guessing over ssh, once the rule has looked again at everything that has arrived."""
+    key = "bruteforce_ssh"
+    before = service.cli("status")["rules"].get(key, {}).get("runs", 0)
+    eventually(lambda: service.cli("status")["rules"].get(key, {}).get("runs", 0) >= before + 3, 30)
+    return [alert for alert in service.cli("alerts", "list")["alerts"] if alert["rule"] == key]
+
+
+def test_guessing_over_ssh_is_exactly_one_alert_by_every_route(service, shipper, sshd):
+    finish = forward(sshd.log, shipper)
+    try:
+        for _ in range(12):
+            assert sshd("root", "stranger") != 0
+        eventually(lambda: sshd.log.read_bytes().count(b"Failed publickey") == 12)
+        time.sleep(0.5)  # sshd still writes that the connection is closed
+    finally:
+        finish()
+    assert_each_line_arrived_once(service, sshd.log)
+    eventually(lambda: guessing(service), 30)
+    (alert,) = guessing(service)
+    assert alert["group"] == {"field": "details.sourceipaddress", "value": "127.0.0.1"}
+    assert alert["count"] == 12
+
+
+def test_400_attempts_among_5000_other_matches_are_one_alert(service):
+    def failed(number, address):
+        text = f"Failed password for invalid user u{number % 7} from {address} port 50122 ssh2"
+        return json.dumps({"program": "sshd", "host": f"db{number % 40}", "message": text, "category": "syslog"})
+
+    lines = [failed(number, f"198.51.{number // 200}.{number % 200}") for number in range(5_000)]
+    for number in range(400):
+        lines.insert(number * 13, failed(number, "203.0.113.9"))
+    for start in range(0, len(lines), 900):
+        status, _ = service.post("/events", "\n".join(lines[start : start + 900]).encode())
+        assert status == 200
+    eventually(lambda: service.count("details.program:sshd") == len(lines), 60)
+    eventually(lambda: [alert for alert in guessing(service) if alert["count"] == 400], 60)
+    (alert,) = guessing(service)
+    assert alert["group"]["value"] == "203.0.113.9"
 
 
 def test_a_receiver_that_was_down_gets_the_alert_when_it_is_back(service):
