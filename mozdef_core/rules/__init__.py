@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mozdef_core.rules.aggregation import AggregationOptions, AggregationRule
+from mozdef_core.rules.deadman import Awaited, DeadmanOptions, DeadmanRule
 from mozdef_core.rules.event import EventRule
 from mozdef_core.rules.group import UNKNOWN, Group
 from mozdef_core.rules.rule import Mode, Rule, RuleOptions, ScheduledOptions
@@ -14,6 +15,9 @@ __all__ = [
     "UNKNOWN",
     "AggregationOptions",
     "AggregationRule",
+    "Awaited",
+    "DeadmanOptions",
+    "DeadmanRule",
     "EventRule",
     "Group",
     "Mode",

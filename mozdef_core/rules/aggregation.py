@@ -64,8 +64,8 @@ class AggregationRule(GroupedRule[AggregationOptionsType]):
         """Return how many distinct values a finding must have by path; override it where options say so."""
         return self.having
 
-    def _trigger(self) -> Trigger:
-        return Threshold(self.threshold, self.distinct())
+    def _triggers(self, window: Window) -> Callable[[], Trigger]:
+        return lambda: Threshold(self.threshold, self.distinct())
 
     def _findings(self, window: Window) -> Iterator[Finding]:
         assert self._condition is not None  # an inactive rule does not come here

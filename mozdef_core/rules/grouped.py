@@ -132,15 +132,15 @@ class GroupedRule(Rule[GroupedOptionsType]):
         """Yield what the walk finds."""
 
     @abstractmethod
-    def _trigger(self) -> Trigger:
-        """Make the trigger of one group."""
+    def _triggers(self, window: Window) -> Callable[[], Trigger]:
+        """Return what makes the trigger of one group; called once for a walk."""
 
     def _walk(self, window: Window, events: Iterable[Event]) -> Iterator[Finding]:
         before = self.window + self.extended_for
         return walk(
             filter(self.matches, events),
             lambda event: self._groups(window, event),
-            self._trigger,
+            self._triggers(window),
             window=self.window,
             consumed=window.consumed(before),
             group_for=self.extended_for,

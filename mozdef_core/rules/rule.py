@@ -94,6 +94,11 @@ class Rule(ABC, Generic[RuleOptionsType]):
         return None
 
     @property
+    def problems(self) -> Sequence[str]:
+        """What in its options cannot be used, while the rest can, such as one bad entry of several."""
+        return ()
+
+    @property
     def concerns(self) -> Query | None:
         """What an event must match for the rule to make anything of it, so that the stream spares it the others.
 

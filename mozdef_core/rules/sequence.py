@@ -10,6 +10,7 @@ from typing import ClassVar, Final, TypeVar
 
 from mozdef_core.event import Event
 from mozdef_core.query.evaluate import compile as compile_query
+from mozdef_core.query.lists import names_in
 from mozdef_core.query.model import Bool, Query
 from mozdef_core.rules.grouped import GroupedOptions, GroupedRule
 from mozdef_core.walk import Finding, Trigger
@@ -62,7 +63,9 @@ class SequenceRule(GroupedRule[SequenceOptionsType]):
     def __init__(self, options: SequenceOptionsType) -> None:
         super().__init__(options)
         self._steps = tuple(self.path()) if self.inactive is None else ()
-        self._tests = [compile_query(step.query) for step in self._steps]
+        for step in self._steps:
+            if not names_in(step.query):  # what a list holds is only known when it runs
+                compile_query(step.query)
         if not self._steps and self.inactive is None:
             raise ValueError(f"{type(self).__name__}.steps: expected at least one step")
 
@@ -70,11 +73,12 @@ class SequenceRule(GroupedRule[SequenceOptionsType]):
         """Return the steps; called once, when the rule is made, unless it is inactive."""
         return self.steps
 
-    def _trigger(self) -> Trigger:
+    def _triggers(self, window: Window) -> Callable[[], Trigger]:
+        tests = [window.compiled(step.query) for step in self._steps]
         least = [step.at_least for step in self._steps]
         if self.ordered:
-            return InOrder(self._tests, least, self.window)
-        return Together(self._tests, least)
+            return lambda: InOrder(tests, least, self.window)
+        return lambda: Together(tests, least)
 
     def _findings(self, window: Window) -> Iterator[Finding]:
         query = Bool(should=tuple(step.query for step in self._steps))

@@ -48,6 +48,11 @@ def check(config: Config) -> Report:
         for plugin in plugins
         if (reason := getattr(plugin.instance, "inactive", None))
     ]
+    notices += [
+        f"{plugin.name}: {problem}; the rest of it works"
+        for plugin in plugins
+        for problem in getattr(plugin.instance, "problems", ())
+    ]
     try:
         host = Host(plugins, Health())
         try:

@@ -108,10 +108,10 @@ class _Stage:
     """Worker, scheduler, store and book in memory, and a clock that is put where it should be."""
 
     def __init__(self, host: Host, rule: Plugin, examples: Examples) -> None:
-        self._now_us = 0
+        self._now_us = self._told_us = 0
         self._examples = examples
         self._host = host
-        self._decoder, decoders = _decoders(examples.input)
+        self._decoder, decoders = _decoders(examples.input, examples.input_options)
         self._origin = Origin(examples.input, examples.kind, self._decoder, endpoint=examples.endpoint)
         settings: Mapping[str, EntranceSettings] = {}
         self._pipeline = Pipeline(host, Normaliser("example", 1, host.recognisers), decoders, settings)
@@ -132,6 +132,7 @@ class _Stage:
         rest_us = max(example.until // _MICROSECOND, self._rule.traits.look_back_us, 0) + 2 * _MINUTE_US
         end_us = sent[-1][0] + rest_us
         step_us = max(_MINUTE_US, (end_us - start_us) // _MOST_TICKS)
+        self._told_us = start_us - 60 * _MINUTE_US
         self._tick(start_us)
         tick_us = start_us + step_us
         for received_us, raw in sent:
@@ -172,8 +173,10 @@ class _Stage:
         """Do what the scheduler does at its next time."""
         self._now_us = at_us
         up = {"queue": {"oldest_us": None}, "worker": {"watermark_us": at_us}}
-        self._book.report("worker", "trial", up, at_us)
-        self._book.report("web", "trial", {}, at_us)
+        for minute_us in (*range(self._told_us + _MINUTE_US, at_us, _MINUTE_US), at_us):
+            self._book.report("worker", "trial", up, minute_us)
+            self._book.report("web", "trial", {}, minute_us)
+        self._told_us = at_us
         if not self._rule.traits.scheduled:
             return
         while self._runner.run(self._rule) == timedelta(0):
@@ -182,16 +185,18 @@ class _Stage:
         self._problems.extend(f"the rule failed: {row.reason}" for row in failed)
 
 
-def _decoders(name: str) -> tuple[str, Mapping[str, Callable[[bytes], object]]]:
+def _decoders(name: str, options: Mapping[str, Any]) -> tuple[str, Mapping[str, Callable[[bytes], object]]]:
     """Return the decoder that an input's items carry, and all that there are.
 
-    :raises ConfigError: there is no such input.
+    :raises ConfigError: there is no such input, or its options are wrong.
     """
     if name in CORE:
+        if options:
+            raise ConfigError([f"input_options: the input {name} has none"])
         return name, CORE
     cls = discovery.load_class(discovery.INPUTS, name)
     try:
-        source = cls(discovery.options_of(cls, {}, f"input.{name}"))
+        source = cls(discovery.options_of(cls, options, f"input.{name}"))
     except ValueError as error:
         raise ConfigError([f"input.{name}: {error}"]) from error
     carried = decoder_of(name, source)
