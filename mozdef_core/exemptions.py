@@ -232,6 +232,10 @@ class ScreenedWindow(Window):
         found = self._whole.search(query, before=before) if before else self._whole.search(query)
         return (event for event in found if self._screen(event, event.detection_us >= start_us))
 
+    def compiled(self, query: Query) -> Callable[[Event], bool]:
+        """Return a query as a function of an event, whatever exemptions say of it."""
+        return self._whole.compiled(query)
+
     def __iter__(self) -> Iterator[Event]:
         """Yield every event that stays."""
         return (event for event in self._whole if self._screen(event))

@@ -88,6 +88,10 @@ class StoreWindow(Window):
         """Yield every event of the window, in order of (detection time, id)."""
         return self.search(All())
 
+    def compiled(self, query: Query) -> Callable[[Event], bool]:
+        """Return a query as a function of an event, as the store understands it."""
+        return self._store.compiled(query)
+
     def groups(
         self, by: str, query: Query, *, at_least: int = 1, before: timedelta = _NONE
     ) -> Mapping[str, int]:

@@ -120,6 +120,10 @@ class EventsWindow(Window):
         found = list(filter(self._conditions(query), self.events))
         return iter(found if len(found) < 2 else sorted(found, key=Moment.of))
 
+    def compiled(self, query: Query) -> Callable[[Event], bool]:
+        """Return a query as a function of an event; it is kept as long as the rules are."""
+        return self._conditions(query)
+
     def __iter__(self) -> Iterator[Event]:
         """Yield all events, in order of (detection time, id)."""
         return iter(sorted(self.events, key=Moment.of))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from mozdef_core.errors import QueryError, QueryTimeoutError
 from mozdef_core.event import Event
 from mozdef_core.query import groups
+from mozdef_core.query.evaluate import compile as compile_query
+from mozdef_core.query.lists import NO_LISTS, resolve
 from mozdef_core.query.model import All, Query, Search
 
 Between: TypeAlias = tuple[int | None, int | None]
@@ -104,6 +106,13 @@ class EventStore(ABC):
 
         :raises QueryError: the query has no meaning or cannot be answered exactly.
         """
+
+    def compiled(self, query: Query) -> Callable[[Event], bool]:
+        """Return a query as a function of an event, which holds for what :meth:`search` finds by it.
+
+        :raises QueryError: the query has no meaning, or looks into a list that does not exist.
+        """
+        return compile_query(resolve(query, NO_LISTS))
 
     @abstractmethod
     def count(self, query: Query, between: Between = ANY_TIME) -> int:

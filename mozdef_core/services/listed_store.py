@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mozdef_core.event import Event
@@ -27,6 +27,10 @@ class ListedStore(EventStore):
     def search(self, search: Search) -> Page:
         """Return one page of events."""
         return self._store.search(replace(search, query=resolve(search.query, self._lists)))
+
+    def compiled(self, query: Query) -> Callable[[Event], bool]:
+        """Return a query as a function of an event, with the lists as they are now."""
+        return self._store.compiled(resolve(query, self._lists))
 
     def count(self, query: Query, between: Between = ANY_TIME) -> int:
         """Return how many events match."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -73,6 +73,10 @@ class EmptyWindow(Window):
         if not isinstance(query, Query):
             raise QueryError(f"expected a query, got {query!r}")
         return iter(())
+
+    def compiled(self, query: Query) -> Callable[[Event], bool]:
+        """Return what holds for no event, whatever lists there are."""
+        return lambda _event: False
 
     def __iter__(self) -> Iterator[Event]:
         """Yield nothing."""
