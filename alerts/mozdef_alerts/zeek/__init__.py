@@ -1,0 +1,1 @@
+"""Rules about what Zeek, once called Bro, has seen on the network."""
