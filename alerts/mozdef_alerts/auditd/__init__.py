@@ -1,0 +1,1 @@
+"""Rules about what the Linux audit daemon has recorded."""
