@@ -1,0 +1,1 @@
+"""Rules about what went through the proxy Squid, or was refused there."""
