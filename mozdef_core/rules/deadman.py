@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from mozdef_core.event import isoformat
 from mozdef_core.markers import hookimpl
 from mozdef_core.options import Duration, Field
 from mozdef_core.query.model import Query
+from mozdef_core.query.plain import plain
 from mozdef_core.rules.rule import Rule, ScheduledOptions
 from mozdef_core.silence import Listening, Silence, Watch, judge
 from mozdef_core.window import Window
@@ -98,7 +99,8 @@ class DeadmanRule(Rule[DeadmanOptionsType]):
         super().__init__(options)
         if options.window is not None:
             self.window = options.window
-        self._awaited = list(self.awaited()) if self.inactive is None else []
+        self._problems: list[str] = []
+        self._awaited = list(self._usable()) if self.inactive is None else []
         self._told: set[str] = set()
         self._before: dict[str, tuple[int, int | None]] = {}
 
@@ -108,6 +110,30 @@ class DeadmanRule(Rule[DeadmanOptionsType]):
         return (
             max((each.window or self.window for each in self._awaited), default=_NONE) + self.options.settle
         )
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Which of the things cannot be waited for, and why; they do not stop the others."""
+        return tuple(self._problems)
+
+    def refuse(self, problem: str) -> None:
+        """Note why something cannot be waited for; to be called in :meth:`awaited`, which leaves it out."""
+        log.warning("%s: %s", type(self).__name__, problem)
+        self._problems.append(problem)
+
+    def _usable(self) -> Iterator[Awaited]:
+        keys: set[str] = set()
+        for each in self.awaited():
+            if each.key in keys:
+                self.refuse(f"{each.key!r} is there twice; expected each once")
+                continue
+            keys.add(each.key)
+            try:
+                plain(each.query)
+            except QueryError as error:
+                self.refuse(f"{each.key!r}: {error}")
+            else:
+                yield each
 
     @abstractmethod
     def awaited(self) -> Iterable[Awaited]:

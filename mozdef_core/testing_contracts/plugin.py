@@ -13,13 +13,15 @@ from pydantic import BaseModel
 
 import mozdef_core
 from mozdef_core.calltable import ANY, Plugin
+from mozdef_core.detection.memory import LedgerMemory
+from mozdef_core.drivers.book_memory import MemoryBook
 from mozdef_core.errors import ConfigError, QueryError
 from mozdef_core.event import Change, Event, Split
 from mozdef_core.host import Host, Outcome
 from mozdef_core.options import Options
 from mozdef_core.query.model import Query
 from mozdef_core.testing_contracts.trial import Trial, make_event
-from mozdef_core.window import Window
+from mozdef_core.window import RuleMemory, Window
 
 ODD: Final[Sequence[Mapping[str, Any] | str]] = (
     "",
@@ -66,7 +68,22 @@ _NONE: Final = timedelta(0)
 
 
 class EmptyWindow(Window):
-    """A window in which nothing happened."""
+    """A window in which nothing happened, of a rule that has run never before."""
+
+    @property
+    def memory(self) -> RuleMemory:
+        """A memory that holds nothing."""
+        return LedgerMemory(MemoryBook(), "rule")
+
+    def last(
+        self, query: Query, *, since_us: int | None = None, before_us: int | None = None
+    ) -> Event | None:
+        """Return nothing."""
+        return next(self.search(query), None)
+
+    def first(self, query: Query, *, since_us: int, before_us: int | None = None) -> Event | None:
+        """Return nothing."""
+        return next(self.search(query), None)
 
     def search(self, query: Query, *, before: timedelta = _NONE) -> Iterator[Event]:
         """Yield nothing."""
