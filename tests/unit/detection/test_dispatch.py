@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mozdef_core import Alert, Event, EventRule, Match, Query, QueryString, RuleOptions, Term, hookimpl
 from mozdef_core.detection import Conditions, Detector
-from mozdef_core.detection.dispatch import Dispatch
+from mozdef_core.detection.dispatch import FEW, Dispatch
 from mozdef_core.discovery import as_plugin
 from mozdef_core.host import Plugin
 from mozdef_core.testing_contracts.queries import events, queries
@@ -22,7 +22,7 @@ SHUT = stored_event(details={"door": "shut"})
 class Asking(EventRule[RuleOptions]):
     """Asks for whatever the test says."""
 
-    query = Term("details.door", "open")
+    query: ClassVar[Query] = Term("details.door", "open")
     calls: list[int] = []  # noqa: RUF012 -- a test looks at it
 
     def matches(self, event: Event) -> bool:
@@ -36,7 +36,7 @@ class Asking(EventRule[RuleOptions]):
 class Broken(Asking):
     """Its query has no meaning, which shows when it is used."""
 
-    query = QueryString("details.door:[")
+    query: ClassVar[Query] = QueryString("details.door:[")
 
 
 class Engine:
@@ -61,13 +61,14 @@ def asking(query: Query) -> type[Asking]:
     return type("Asks", (Asking,), {"query": query})
 
 
-@given(st.lists(queries, max_size=4), st.lists(events(), max_size=6))
+@settings(max_examples=25)  # a plugin is made of every query
+@given(st.lists(queries, max_size=4), st.lists(events(), max_size=6), st.sampled_from([0, FEW]))
 def test_a_rule_is_given_exactly_the_events_that_its_query_matches(
-    asked: list[Query], given_: list[Event]
+    asked: list[Query], given_: list[Event], few: int
 ) -> None:
     conditions = Conditions()
     rules = [plugin_of(f"rule{number}", asking(query)) for number, query in enumerate(asked)]
-    concerned = Dispatch(rules, conditions).concerned(given_)
+    concerned = Dispatch(rules, conditions, few).concerned(given_)
     for rule, query in zip(rules, asked, strict=True):
         assert list(concerned.get(rule.name, ())) == [event for event in given_ if conditions(query)(event)]
 
