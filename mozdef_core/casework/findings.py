@@ -150,6 +150,10 @@ def _extend(session: Session, row: AlertRow, finding: Alert, now_us: int, repeat
     records.add_samples(session, row.id, new[: records.SAMPLES - kept])
     if row.status == Status.ACKNOWLEDGED and finding.events:  # that a silence lasts is no news
         row.news += added
+    if not finding.events and finding.notify is False:
+        return
+    if not finding.events and row.notify is False:  # muted until now: nobody knows of it yet
+        row.notify, repeat_us = finding.notify, 0
     tell = outbox.add_extended if finding.events else outbox.add_repeated
     if tell(session, row, now_us, repeat_us):
         extended = audit.Change("extended", "alert", row.id, "count", row.count - added, row.count)

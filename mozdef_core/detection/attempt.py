@@ -66,8 +66,17 @@ class Attempts:
         at_us, wall_s, cpu_s = self.clock(), time.monotonic(), time.thread_time()
         outcome = self.host.call(rule.plugin, "alert_match", window=window)
         cost = Cost(at_us, time.monotonic() - wall_s, time.thread_time() - cpu_s)
-        alerts = [replace(alert, rule=rule.plugin.name, staged=rule.staged) for alert in outcome.value or ()]
+        alerts = [
+            replace(self._muted(rule, alert), rule=rule.plugin.name, staged=rule.staged)
+            for alert in outcome.value or ()
+        ]
         return Attempt(window, alerts, keep, cost, outcome.problem, outcome.error)
+
+    def _muted(self, rule: Scheduled, alert: Alert) -> Alert:
+        """Return what a rule found; nobody is told of a silence that lasts while an exception is in force."""
+        if self.excepted is None or not rule.traits.absence:
+            return alert
+        return replace(alert, notify=False) if self.excepted.mutes(rule.plugin.name, alert.last.us) else alert
 
     def outcome(self, rule: Scheduled, piece: Piece, attempt: Attempt, journal: int | None) -> Outcome:
         """Return what an attempt that went well leaves in the ledger."""

@@ -29,3 +29,6 @@ class Excepted(Protocol):
 
     def __call__(self, rule: str, /) -> Filter | None:
         """Return what leaves out events of a rule, by its name; None when it has no exceptions."""
+
+    def mutes(self, rule: str, at_us: int) -> object | None:
+        """Return what forbids a rule about absence to tell anybody at a time, microseconds since 1970; else None."""

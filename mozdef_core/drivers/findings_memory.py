@@ -129,8 +129,10 @@ class MemoryFindings(MemoryOutbox):
         inside = [event for event in finding.events if alert.first <= Moment.of(event) <= alert.last]
         new = [event for event in finding.events if event not in inside]
         samples = [*alert.events, *new[: SAMPLES - len(alert.events)]]
+        unmuted = not finding.events and alert.notify is False
         self.alerts[alert.id] = replace(
             alert,
+            notify=finding.notify if unmuted else alert.notify,
             first=min(alert.first, finding.first),
             last=max(alert.last, finding.last),
             count=alert.count + max(1, finding.count - sum(map(weight, inside))),
@@ -146,7 +148,11 @@ class MemoryFindings(MemoryOutbox):
             due_us = max(now, self._extended_us.get(alert.id, now - self._repeat_us) + self._repeat_us)
             self._extended_us[alert.id] = due_us
             self._note(alert.id, Occasion.EXTENDED, due_us)
-        elif now >= self._extended_us.get(alert.id, alert.created_us) + self._repeat_us:
+        elif finding.notify is False:
+            return
+        elif alert.notify is False or (
+            now >= self._extended_us.get(alert.id, alert.created_us) + self._repeat_us
+        ):
             self._extended_us[alert.id] = now
             self._note(alert.id, Occasion.REPEATED, now)
 

@@ -139,6 +139,32 @@ class FindingsContract:
         self.add(book, silence(0, 7200))
         assert self.told(book) == [(raised.id, Occasion.RAISED)]
 
+    def test_a_silence_that_was_muted_is_told_of_when_it_lasts_longer_than_that(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
+        (raised,) = self.add(book, silence(0, 60, notify=False))
+        assert (raised.notify, self.told(book)) == (False, [(raised.id, Occasion.RAISED)])
+        clock.pass_by(7200)
+        (muted,) = self.add(book, silence(0, 7260, notify=False))
+        assert (muted.notify, muted.count, self.told(book)) == (False, 2, [])
+        clock.pass_by(60)
+        (lasting,) = self.add(book, silence(0, 7320))
+        assert (lasting.notify, self.told(book)) == (None, [(raised.id, Occasion.REPEATED)])
+        clock.pass_by(60)
+        self.add(book, silence(0, 7380))
+        assert self.told(book) == []
+
+    def test_a_silence_that_people_know_of_and_that_is_muted_later_is_told_of_when_it_is_over(
+        self, book: AlertBook, clock: Clock
+    ) -> None:
+        (raised,) = self.add(book, silence(0, 60))
+        self.told(book)
+        clock.pass_by(7200)
+        (muted,) = self.add(book, silence(0, 7260, notify=False))
+        assert (muted.notify, self.told(book)) == (None, [])
+        self.add(book, silence(0, 7300, recovered=7270, notify=False))
+        assert self.told(book)[0] == (raised.id, Occasion.RECOVERED)
+
     def test_a_silence_that_is_over_is_told_once_and_closed(self, book: AlertBook, clock: Clock) -> None:
         (raised,) = self.add(book, silence(0, 60, details={"window": 60}))
         self.told(book)

@@ -22,12 +22,14 @@ from mozdef_core.errors import (
     StoreUnavailableError,
 )
 from mozdef_core.event import Event
+from mozdef_core.exemptions import Exemption, Exemptions
 from mozdef_core.health import Health, Limits
 from mozdef_core.host import Host, Plugin
 from mozdef_core.markers import hookimpl
 from mozdef_core.ports import BatchRecord, Interval, Outcome, RunState
 from mozdef_core.query.model import All
 from mozdef_core.testing_contracts.book_alerts import MINUTE, SECOND, START_US, Clock, event_at, finding
+from mozdef_core.testing_contracts.book_findings import silence
 from mozdef_core.window import Window
 
 HOUR_S = 3_600
@@ -651,14 +653,36 @@ def test_what_exceptions_remove_is_not_found_and_counted() -> None:
 
     asked: list[str] = []
 
-    def excepted(rule: str, /) -> Filter:
-        asked.append(rule)
-        return Filter()
+    class Exceptions:
+        def __call__(self, rule: str, /) -> Filter:
+            asked.append(rule)
+            return Filter()
 
-    site = Site(excepted=excepted)
+        def mutes(self, rule: str, at_us: int) -> object | None:
+            return rule, at_us
+
+    site = Site(excepted=Exceptions())
     site.arrive(event_at(1, user="scanner"), event_at(2, user="ines"))
     site.run(60)
     assert (site.times, asked, site.book.excepted) == ([2], ["r"], {"e1": 1})
+    assert [alert.notify for alert in site.book.alerts.values()] == [None]
+
+
+def test_an_exception_mutes_a_rule_about_absence_while_it_is_in_force_and_removes_nothing() -> None:
+    rule = Rule()
+    rule.absence = True
+    exemptions = Exemptions(silences=["r"])
+    until_us = START_US + 120 * SECOND
+    exemptions.replace([Exemption("e1", "rule", "r", "details.user:ines", 0, until_us)])
+    site = Site(rule, excepted=exemptions)
+    rule.answer = lambda window: [silence(0, (window.end_us - START_US) / SECOND)]
+    for at_s, notify in ((60, False), (119, False), (120, None)):
+        live(site, at_s - (site.clock.us - START_US) / SECOND)
+        site.run()
+        (alert,) = site.book.alerts.values()
+        assert (alert.last.us - START_US) // SECOND == at_s
+        assert alert.notify is notify
+    assert site.book.excepted == {}
 
 
 def test_events_without_a_group_are_counted_in_the_ledger() -> None:
