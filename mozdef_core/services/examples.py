@@ -115,6 +115,7 @@ class Examples(_Model):
         {}, description="the plugins that are enabled, each with its options"
     )
     input: str = Field("json", description="json, or the input whose decoder reads the lines")
+    input_options: dict[str, Any] = Field({}, description="that input's options, as far as it must have some")
     endpoint: str = Field("events", description="the entrance's last path part, for JSON")
     kind: Literal["http", "syslog", "file", "pull", "queue"] = "http"
     fields: dict[str, Any] = Field({}, description="what the entrance adds to every event")

@@ -78,6 +78,16 @@ def test_the_options_of_an_example_take_the_place_of_those_of_the_file() -> None
     assert [alert.severity for alert in try_example(make, examples, example).alerts] == ["ERROR"]
 
 
+def test_an_input_gets_the_options_that_it_must_have() -> None:
+    example = Example.model_validate({"send": "no record"})
+    access = {"domain": "lab.auth0.example", "client_id": "reader", "client_secret": "file:/dev/null"}
+    assert judge(make, Examples(input="auth0", input_options=access), example, fires=False) == []
+    with pytest.raises(ConfigError, match=r"input\.auth0\.domain: required"):
+        judge(make, Examples(input="auth0"), example, fires=False)
+    with pytest.raises(ConfigError, match="the input json has none"):
+        judge(make, Examples(input_options=access), example, fires=False)
+
+
 def test_what_becomes_a_dead_letter_is_said() -> None:
     example = Example.model_validate({"send": "no json"})
     (problem,) = judge(make, Examples(), example, fires=False)

@@ -1,0 +1,1 @@
+"""Rules about Duo's second factor."""

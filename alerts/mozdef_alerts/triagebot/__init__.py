@@ -1,0 +1,1 @@
+"""Rules about what people answer when they are asked about an alert."""
