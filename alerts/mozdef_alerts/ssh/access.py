@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from mozdef_alerts.conditions import program
 from mozdef_core import Event, EventRule, Field, MatchPhrase, Query, RuleOptions, Severity, Subnet, Term
 
 
@@ -46,6 +47,7 @@ class SshAccess(EventRule["SshAccess.Options"]):
     category: ClassVar[str] = "access"
     tags: ClassVar[Sequence[str]] = ("ssh",)
     attack: ClassVar[Sequence[str]] = ("T1078", "T1021.004")
+    needs: ClassVar[Sequence[str]] = ("linux",)
 
     @property
     def inactive(self) -> str | None:
@@ -56,7 +58,7 @@ class SshAccess(EventRule["SshAccess.Options"]):
         """An accepted key in a syslog event of sshd, from one of the addresses."""
         return (
             Term("category", "syslog")
-            & Term("details.program", "sshd", case_insensitive=True)
+            & program("sshd")
             & MatchPhrase("summary", "Accepted publickey for")
             & Subnet("details.sourceipaddress", [entry.ipaddress for entry in self.options.watchlist])
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from mozdef_alerts.conditions import program
 from mozdef_core import Event, EventRule, Field, MatchPhrase, Query, Regexp, RuleOptions, Severity, Term
 
 
@@ -24,6 +25,7 @@ class SshAccessSignreleng(EventRule["SshAccessSignreleng.Options"]):
     category: ClassVar[str] = "access"
     tags: ClassVar[Sequence[str]] = ("ssh",)
     attack: ClassVar[Sequence[str]] = ("T1078", "T1021.004")
+    needs: ClassVar[Sequence[str]] = ("linux",)
 
     @property
     def inactive(self) -> str | None:
@@ -37,7 +39,7 @@ class SshAccessSignreleng(EventRule["SshAccessSignreleng.Options"]):
         )
         query = (
             Term("tags", self.options.required_tag)
-            & Term("details.program", "sshd", case_insensitive=True)
+            & program("sshd")
             & Regexp("hostname", self.options.hostfilter)
             & accepted
         )
