@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from mozdef_core.aggregation import aggregate
-from mozdef_core.alert import Alert, AlertChange, Moment, Occasion, Severity, Status
+from mozdef_core.alert import Alert, AlertChange, Block, Moment, Occasion, Severity, Status
 from mozdef_core.errors import (
     ConfigError,
     DeliveryError,
@@ -21,7 +21,7 @@ from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
 from mozdef_core.markers import hookimpl
 from mozdef_core.normalise.settings import Recogniser
 from mozdef_core.notification import Digest, Note, brief, headline
-from mozdef_core.options import Duration, Field, Options, Secret
+from mozdef_core.options import Duration, Field, Items, ListOption, Options, Secret
 from mozdef_core.ports import EventStore, FieldInfo, Input, Intake, Page, PutResult
 from mozdef_core.query.aggregations import (
     Aggregation,
@@ -67,11 +67,15 @@ from mozdef_core.rules import (
     DeadmanRule,
     EventRule,
     Group,
+    NewValueOptions,
+    NewValueRule,
     Rule,
     RuleOptions,
     ScheduledOptions,
     SequenceOptions,
     SequenceRule,
+    StateOptions,
+    StateRule,
     Step,
 )
 from mozdef_core.site import Site
@@ -89,6 +93,7 @@ __all__ = [
     "All",
     "Answer",
     "Awaited",
+    "Block",
     "Bool",
     "Cardinality",
     "CardinalityResult",
@@ -119,10 +124,14 @@ __all__ = [
     "Input",
     "Intake",
     "InvalidItemError",
+    "Items",
+    "ListOption",
     "Match",
     "MatchPhrase",
     "Moment",
     "MozdefError",
+    "NewValueOptions",
+    "NewValueRule",
     "Note",
     "Occasion",
     "Options",
@@ -151,6 +160,8 @@ __all__ = [
     "Site",
     "Split",
     "State",
+    "StateOptions",
+    "StateRule",
     "Stats",
     "StatsResult",
     "Status",

@@ -67,7 +67,7 @@ class Attempts:
         outcome = self.host.call(rule.plugin, "alert_match", window=window)
         cost = Cost(at_us, time.monotonic() - wall_s, time.thread_time() - cpu_s)
         alerts = [
-            replace(self._muted(rule, alert), rule=rule.plugin.name, staged=rule.staged)
+            replace(self._muted(rule, alert), rule=rule.plugin.name, staged=rule.staged or alert.staged)
             for alert in outcome.value or ()
         ]
         return Attempt(window, alerts, keep, cost, outcome.problem, outcome.error)

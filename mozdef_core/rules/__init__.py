@@ -6,9 +6,11 @@ from mozdef_core.rules.aggregation import AggregationOptions, AggregationRule
 from mozdef_core.rules.deadman import Awaited, DeadmanOptions, DeadmanRule
 from mozdef_core.rules.event import EventRule
 from mozdef_core.rules.group import UNKNOWN, Group
+from mozdef_core.rules.new_value import NewValueOptions, NewValueRule
 from mozdef_core.rules.rule import Mode, Rule, RuleOptions, ScheduledOptions
 from mozdef_core.rules.schedule import STREAM, read_schedule
 from mozdef_core.rules.sequence import SequenceOptions, SequenceRule, Step
+from mozdef_core.rules.state import StateOptions, StateRule
 
 __all__ = [
     "STREAM",
@@ -21,11 +23,15 @@ __all__ = [
     "EventRule",
     "Group",
     "Mode",
+    "NewValueOptions",
+    "NewValueRule",
     "Rule",
     "RuleOptions",
     "ScheduledOptions",
     "SequenceOptions",
     "SequenceRule",
+    "StateOptions",
+    "StateRule",
     "Step",
     "read_schedule",
 ]
