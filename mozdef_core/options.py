@@ -1,9 +1,11 @@
-"""How a plugin declares its options, and the type of an option that nobody may see."""
+"""How a plugin declares its options, with types for spans of time, lists, and what nobody may see."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,7 +13,9 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["Duration", "Field", "Options", "Secret"]
+from mozdef_core.query.model import LIST_NAME, Bool, In, Query, Terms
+
+__all__ = ["Duration", "Field", "Items", "ListOption", "Options", "Secret"]
 
 _UNITS_S: Final = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -93,4 +97,83 @@ class Secret:
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             cls._read, serialization=core_schema.plain_serializer_function_ser_schema(lambda _: "***")
+        )
+
+
+def split_items(value: Any) -> Any:
+    """Return the items of a text, split at commas if it holds one and else at blanks; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    parts = value.split(",") if "," in value else value.split()
+    return [item for part in parts if (item := part.strip())]
+
+
+Items = Annotated[list[str], BeforeValidator(split_items)]
+"""A list of texts, as operators write it: a list, or a text with commas, or else blanks, between its items."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListOption:
+    """The type of an option that takes texts and names of lists that people keep: ``["10.0.0.0/8", "@scanners"]``.
+
+    It is written as :data:`Items` are; numbers count as the texts that spell them. What an ``@list`` holds is looked up
+    whenever the condition is evaluated, so a change of the list needs no restart.
+
+    :param items: as they were given.
+    """
+
+    items: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        trimmed = tuple(item for each in self.items if (item := each.strip()))
+        for name in (item[1:] for item in trimmed if item.startswith("@")):
+            if LIST_NAME.fullmatch(name) is None:
+                raise ValueError(
+                    f"expected @ and the name of a list, small letters, digits and _.-, got '@{name}'"
+                )
+        object.__setattr__(self, "items", trimmed)
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """The items that are no names of lists."""
+        return [item for item in self.items if not item.startswith("@")]
+
+    @property
+    def lists(self) -> Sequence[str]:
+        """The names of the lists, without the ``@``."""
+        return [item[1:] for item in self.items if item.startswith("@")]
+
+    def __bool__(self) -> bool:
+        """Return whether there are any items; a list that is empty now may hold something tomorrow."""
+        return bool(self.items)
+
+    def condition(self, field: str, *, case_insensitive: bool = False) -> Query:
+        """Return the condition that any value under a field is one of the items or in one of the lists.
+
+        Without items it never holds. On fields whose name ends in ``ipaddress`` networks mean the addresses in them.
+
+        :param case_insensitive: for the texts; a list says itself how its values are compared.
+        """
+        within = tuple(In(field, name) for name in self.lists)
+        if not self.texts and within:
+            return within[0] if len(within) == 1 else Bool(should=within)
+        terms = Terms(field, self.texts, case_insensitive)
+        return Bool(should=(terms, *within)) if within else terms
+
+    @classmethod
+    def _before(cls, value: Any) -> Any:
+        if isinstance(value, ListOption):
+            return list(value.items)
+        items = split_items(value)
+        if not isinstance(items, list | tuple):
+            return items
+        return [str(item) if type(item) is int else item for item in items]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        texts = core_schema.list_schema(core_schema.str_schema())
+        return core_schema.no_info_before_validator_function(
+            cls._before,
+            core_schema.no_info_after_validator_function(cls, texts),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda option: list(option.items)),
         )

@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 
 from mozdef_core.alert import Alert, Severity
 from mozdef_core.markers import hookimpl
-from mozdef_core.options import Duration, Field, Options
+from mozdef_core.options import Duration, Field, Items, Options
 from mozdef_core.query.model import Query
 from mozdef_core.rules.schedule import check_schedule, refuse_stream
 from mozdef_core.window import Window
@@ -34,14 +34,14 @@ class RuleOptions(Options):
         "for as events arrive; unset: the rule's own",
     )
     severity: Severity | None = Field(None, description="severity of its alerts, instead of the rule's own")
-    tags_add: list[str] = Field([], description="tags added to the rule's own")
+    tags_add: Items = Field([], description="tags added to the rule's own")
     channel: str = Field("", description="where notifiers send its alerts, instead of their default")
     notify: bool | None = Field(None, description="whether notifiers send its alerts; unset: by severity")
     url: str = Field("", description="run-book link stored with each alert")
     group_for: Duration | None = Field(
         None, description="how long after its last event an open alert is extended instead of a new one made"
     )
-    suppress_by: list[str] = Field([], description="fields whose values tell alerts apart within group_for")
+    suppress_by: Items = Field([], description="fields whose values tell alerts apart within group_for")
 
 
 class ScheduledOptions(RuleOptions):

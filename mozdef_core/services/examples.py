@@ -20,6 +20,7 @@ from mozdef_core.alert import Severity
 from mozdef_core.errors import ConfigError
 from mozdef_core.event import isoformat, microseconds
 from mozdef_core.options import Duration
+from mozdef_core.query.members import KINDS, Members
 
 BASE: Final = datetime(2026, 11, 24, 10, tzinfo=UTC)
 """When the first event of an example is received, unless it says otherwise."""
@@ -107,6 +108,17 @@ class Example(_Model):
         return [value] if isinstance(value, str | dict) else value
 
 
+class Listed(_Model):
+    """A list that people would keep, by what it is a list of, as ``mozdef lists`` has it."""
+
+    kind: Literal["addresses", "hosts", "users", "hashes", "texts"] = "texts"
+    members: list[str]
+
+    def made(self) -> Members:
+        """Return what is asked whether a value is in it."""
+        return KINDS[self.kind]((text, None) for text in self.members)
+
+
 class Examples(_Model):
     """All examples of one rule."""
 
@@ -120,6 +132,7 @@ class Examples(_Model):
     kind: Literal["http", "syslog", "file", "pull", "queue"] = "http"
     fields: dict[str, Any] = Field({}, description="what the entrance adds to every event")
     options: dict[str, Any] = Field({}, description="the rule's options")
+    lists: dict[str, Listed] = Field({}, description="by name, the lists that ``@name`` means")
     fires: list[Example] = []
     nearly: list[Example] = []
 

@@ -19,8 +19,10 @@ from mozdef_core.host import HOOKS, Host, Plugin
 from mozdef_core.normalise import EntranceSettings, Normaliser
 from mozdef_core.pipeline import Pipeline
 from mozdef_core.ports import BatchRecord, Item, Origin
+from mozdef_core.query.lists import GivenLists
 from mozdef_core.services.decoders import CORE, decoder_of
 from mozdef_core.services.examples import Example, Examples, Expected
+from mozdef_core.services.listed_store import ListedStore
 
 MakeRule = Callable[[Mapping[str, Any]], Plugin]
 """Makes the rule with options; raises ConfigError when they are wrong."""
@@ -115,9 +117,10 @@ class _Stage:
         self._origin = Origin(examples.input, examples.kind, self._decoder, endpoint=examples.endpoint)
         settings: Mapping[str, EntranceSettings] = {}
         self._pipeline = Pipeline(host, Normaliser("example", 1, host.recognisers), decoders, settings)
-        self._store = MemoryStore()
+        lists = GivenLists({name: each.made() for name, each in examples.lists.items()})
+        self._store = ListedStore(MemoryStore(), lists)
         self._book = MemoryBook(clock=lambda: self._now_us)
-        self._detector = Detector(host)
+        self._detector = Detector(host, lists)
         self._runner = Runner(host, self._store, self._book, Budget(), clock=lambda: self._now_us)
         self._rule = Scheduled.of(rule, lambda us: us + _MINUTE_US)
         self._problems: list[str] = []

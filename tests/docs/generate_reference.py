@@ -24,6 +24,7 @@ import mozdef_core
 from mozdef_core import discovery, hookspecs
 from mozdef_core.host import HOOKS
 from mozdef_core.notification_settings import NotifySettings, Route
+from mozdef_core.options import ListOption
 from mozdef_core.problems import is_secret
 from mozdef_core.rules import AggregationOptions, RuleOptions, SequenceOptions
 from mozdef_core.services.cli import main
@@ -49,6 +50,7 @@ KINDS = (RuleOptions, SequenceOptions, AggregationOptions)
 NOT_CLASSES = {
     "Duration": "The type of an option that is a span of time: seconds, or text such as `30s`, `5m`, `2h`, `90d`.",
     "Field": "Pydantic's `Field`: default, limits and description of an option.",
+    "Items": "The type of an option that is a list of texts: a list, or text with commas, or else blanks, between its items.",
     "hookimpl": "The decorator that marks a method as a hook.",
 }
 
@@ -239,6 +241,8 @@ def _toml(value: Any) -> str:
             if seconds % size == 0
         )
         return f'"{seconds // size}{unit}"'
+    if isinstance(value, ListOption):
+        return _toml(list(value.items))
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, Mapping):

@@ -11,6 +11,7 @@ from mozdef_core import (
     AggregationRule,
     Field,
     Group,
+    ListOption,
     Match,
     MatchPhrase,
     Query,
@@ -28,7 +29,10 @@ class BruteforceSsh(AggregationRule["BruteforceSsh.Options"]):
     class Options(AggregationRule.Options):
         """Options in the table ``[alerts.bruteforce_ssh]``."""
 
-        skiphosts: list[str] = Field([], description="addresses, networks or names that never alert")
+        skiphosts: ListOption = Field(
+            ListOption(),
+            description="addresses, networks, names, and lists such as @scanners, that never alert",
+        )
 
     by = "details.sourceipaddress"
     window = timedelta(minutes=2)
@@ -43,9 +47,11 @@ class BruteforceSsh(AggregationRule["BruteforceSsh.Options"]):
         """A failed login over ssh, unless it is about somebody to be skipped."""
         told = Match("summary", "failed") & any_of(Match("summary", word) for word in WORDS)
         query: Query = program("sshd") & (Term("details.authstatus", "Failed") | told)
-        for host in self.options.skiphosts:
-            query &= ~(MatchPhrase("summary", host) | Term("details.sourceipaddress", host))
-        return query
+        skipped = self.options.skiphosts
+        if not skipped:
+            return query
+        named = (MatchPhrase("summary", host) for host in skipped.texts)
+        return query & ~any_of([skipped.condition("details.sourceipaddress"), *named])
 
     def summary(self, group: Group) -> str:
         """How many, from where, against which hosts, as which users."""

@@ -228,6 +228,10 @@ def _option(name: str, field: FieldInfo, table: Mapping[str, Any], present: Opti
 
 def _type_name(annotation: Any) -> str:
     """Return the type of an option in the words of an operator."""
+    from mozdef_core.options import ListOption
+
+    if annotation is ListOption:
+        return "list of text or @list"
     if annotation in _WORDS:
         return _WORDS[annotation]
     origin, parts = get_origin(annotation), [part for part in get_args(annotation) if part is not type(None)]
@@ -250,8 +254,12 @@ def _type_name(annotation: Any) -> str:
 
 def _shown(value: Any, *, secret: bool = False) -> Any:
     """Return a value as JSON can hold it; a secret that is set is three stars."""
+    from mozdef_core.options import ListOption
+
     if secret:
         return "***" if value else None
+    if isinstance(value, ListOption):
+        return list(value.items)
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g}s"
     if isinstance(value, Enum):
