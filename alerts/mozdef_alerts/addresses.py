@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator
 
 from mozdef_alerts.conditions import any_of
-from mozdef_alerts.items import split_items
-from mozdef_core import In, Query, Subnet
+from mozdef_core import In, Items, Query, Subnet
 
 
 def within(field: str, addresses: Iterable[str]) -> Query:
@@ -57,5 +56,5 @@ def _check(values: list[str]) -> list[str]:
     return values
 
 
-Addresses = Annotated[list[str], BeforeValidator(split_items), AfterValidator(_check)]
+Addresses = Annotated[Items, AfterValidator(_check)]
 """An option that takes addresses, networks, ranges ``a-b`` and lists ``@name``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mozdef_core import Bool, Exists, In, Query, Term, Terms, Wildcard
+from mozdef_core import Bool, Exists, Query, Term, Wildcard
 
 
 def program(name: str) -> Query:
@@ -19,15 +19,6 @@ def any_of(queries: Iterable[Query]) -> Query:
     """Return the condition that any of these holds; without any it never does."""
     clauses = tuple(queries)
     return Bool(should=clauses) if clauses else ~Bool()
-
-
-def one_of(field: str, values: Iterable[str | int], *, case_insensitive: bool = False) -> Query:
-    """Return the condition that a field has any of these values, or is in a list that is named as ``@list``."""
-    given = list(values)
-    lists = [value[1:] for value in given if isinstance(value, str) and value.startswith("@")]
-    plain = [value for value in given if not (isinstance(value, str) and value.startswith("@"))]
-    terms = Terms(field, plain, case_insensitive)
-    return any_of([terms, *(In(field, name) for name in lists)]) if lists else terms
 
 
 def like_any(field: str, patterns: Iterable[str]) -> Query:

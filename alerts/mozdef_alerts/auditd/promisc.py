@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from mozdef_alerts.conditions import like_any
-from mozdef_alerts.items import Items
-from mozdef_core import Event, EventRule, Field, Match, Query, RuleOptions, Severity, Term
+from mozdef_core import Event, EventRule, Field, Items, Match, Query, RuleOptions, Severity, Term
 
 
 class PromiscAudit(EventRule["PromiscAudit.Options"]):

@@ -19,7 +19,7 @@ class AuditdSftp(EventRule[RuleOptions]):
     )
     severity: ClassVar[Severity] = Severity.NOTICE
     category: ClassVar[str] = "execve"
-    tags: ClassVar[Sequence[str]] = ("audisp-json", "audit")
+    tags: ClassVar[Sequence[str]] = ["audisp-json", "audit"]
     attack: ClassVar[Sequence[str]] = ("T1021.004", "T1048", "T1105")
     needs: ClassVar[Sequence[str]] = ("auditd",)
 

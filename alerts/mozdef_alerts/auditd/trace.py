@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
 
-from mozdef_alerts.conditions import one_of
-from mozdef_alerts.items import Items
-from mozdef_core import AggregationRule, Field, Group, Query, Severity
+from mozdef_core import AggregationRule, Field, Group, ListOption, Query, Severity
 
 
 class TraceAudit(AggregationRule["TraceAudit.Options"]):
@@ -17,8 +15,10 @@ class TraceAudit(AggregationRule["TraceAudit.Options"]):
     class Options(AggregationRule.Options):
         """Options in the table ``[alerts.trace_audit]``."""
 
-        hostfilter: Items = Field([], description="hosts that never alert")
-        processnames: Items = Field(["strace"], description="names of the processes that trace others")
+        hostfilter: ListOption = Field(ListOption(), description="hosts that never alert")
+        processnames: ListOption = Field(
+            ListOption(("strace",)), description="names of the processes that trace others"
+        )
 
     by = "details.originaluser"
     window = timedelta(minutes=5)
@@ -36,8 +36,8 @@ class TraceAudit(AggregationRule["TraceAudit.Options"]):
 
     def condition(self) -> Query:
         """One of the processes, on a host that is not ignored."""
-        query = one_of("details.processname", self.options.processnames)
-        return query & ~one_of("hostname", self.options.hostfilter)
+        query = self.options.processnames.condition("details.processname")
+        return query & ~self.options.hostfilter.condition("hostname")
 
     def summary(self, group: Group) -> str:
         """How many, who, on which hosts: all of them."""

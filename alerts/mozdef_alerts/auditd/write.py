@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar, Final
 
-from mozdef_alerts.conditions import one_of
-from mozdef_alerts.items import Items
-from mozdef_core import AggregationRule, Event, Field, Group, Query, Severity, Term
+from mozdef_core import AggregationRule, Event, Field, Group, Items, ListOption, Query, Severity, Term
 
 _MOST_PATHS: Final = 10
 
@@ -19,7 +17,7 @@ class WriteAudit(AggregationRule["WriteAudit.Options"]):
     class Options(AggregationRule.Options):
         """Options in the table ``[alerts.write_audit]``."""
 
-        skipprocess: Items = Field([], description="names of processes that may write")
+        skipprocess: ListOption = Field(ListOption(), description="names of processes that may write")
         expectedusers: Items = Field([], description="users who may; their alerts are only a NOTICE")
 
     by = "details.originaluser"
@@ -36,7 +34,7 @@ class WriteAudit(AggregationRule["WriteAudit.Options"]):
         return (
             Term("category", "write", case_insensitive=True)
             & Term("details.auditkey", "audit")
-            & ~one_of("details.processname", self.options.skipprocess)
+            & ~self.options.skipprocess.condition("details.processname")
         )
 
     def severity_of(self, group: Group) -> Severity:

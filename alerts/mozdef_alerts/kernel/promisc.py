@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from mozdef_alerts.conditions import like_any
-from mozdef_alerts.items import Items
-from mozdef_core import AggregationRule, Field, Group, Match, Query, Severity, Term
+from mozdef_core import AggregationRule, Field, Group, Items, Match, Query, Severity, Term
 
 
 class PromiscKernel(AggregationRule["PromiscKernel.Options"]):

@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from mozdef_alerts.items import Items
 from mozdef_alerts.squid.proxied import DENIED, MOST, ProxiedRule
-from mozdef_core import Field, Group, Query, Regexp
+from mozdef_core import Field, Group, Items, Query, Regexp
 
 _FRONT: Final = r"(?:[a-z][a-z0-9+.-]*://[^/?#]*|[^/?#]*[^/?#:])?"
 """Scheme and host, or a host alone: what stands before the path, and may itself end in ``.sh``."""

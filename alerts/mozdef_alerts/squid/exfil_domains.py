@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mozdef_alerts.conditions import any_of, one_of
-from mozdef_alerts.items import Items
+from mozdef_alerts.conditions import any_of
 from mozdef_alerts.squid.proxied import MOST, ProxiedRule
-from mozdef_core import Field, Group, Query, Term, Wildcard
+from mozdef_core import Field, Group, ListOption, Query, Term, Wildcard
 
 _HOST = "details.host"
 _ACTION = "details.proxyaction"
@@ -20,8 +19,8 @@ class ProxyExfilDomains(ProxiedRule["ProxyExfilDomains.Options"]):
     class Options(ProxiedRule.Options):
         """Options in the table ``[alerts.proxy_exfil_domains]``."""
 
-        exfil_domains: Items = Field(
-            ["pastebin.com", "www.sendspace.com"], description="host names of such sites"
+        exfil_domains: ListOption = Field(
+            ListOption(("pastebin.com", "www.sendspace.com")), description="host names of such sites"
         )
         subdomains: bool = Field(False, description="whether hosts below these names count as well")
 
@@ -34,10 +33,9 @@ class ProxyExfilDomains(ProxiedRule["ProxyExfilDomains.Options"]):
 
     def condition(self) -> Query:
         """A request to one of the hosts, let through or not."""
-        names = self.options.exfil_domains
-        host = one_of(_HOST, names, case_insensitive=True)
+        host = self.options.exfil_domains.condition(_HOST, case_insensitive=True)
         if self.options.subdomains:
-            host = any_of([host, *(_below(name) for name in names if not name.startswith("@"))])
+            host = any_of([host, *(_below(name) for name in self.options.exfil_domains.texts)])
         return Term("category", "proxy") & host
 
     def summary(self, group: Group) -> str:

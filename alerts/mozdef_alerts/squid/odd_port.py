@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator
 
-from mozdef_alerts.conditions import one_of
-from mozdef_alerts.items import split_items
 from mozdef_alerts.squid.proxied import DENIED, MOST, ProxiedRule
-from mozdef_core import Field, Group, Query, Term
+from mozdef_core import Field, Group, ListOption, Query, Term
+
+
+def _ports(option: ListOption) -> ListOption:
+    for text in option.texts:
+        if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+            raise ValueError(f"{text!r}: expected a port such as 443, or a list such as @ports")
+    return option
 
 
 class ProxyDropNonStandardPort(ProxiedRule["ProxyDropNonStandardPort.Options"]):
@@ -19,8 +24,8 @@ class ProxyDropNonStandardPort(ProxiedRule["ProxyDropNonStandardPort.Options"]):
     class Options(ProxiedRule.Options):
         """Options in the table ``[alerts.proxy_drop_non_standard_port]``."""
 
-        excludedports: Annotated[list[int], BeforeValidator(split_items)] = Field(
-            [443, 8443], description="ports that never alert"
+        excludedports: Annotated[ListOption, AfterValidator(_ports)] = Field(
+            ListOption(("443", "8443")), description="ports that never alert"
         )
 
     attack: ClassVar[Sequence[str]] = ("T1571", "T1572")
@@ -28,7 +33,7 @@ class ProxyDropNonStandardPort(ProxiedRule["ProxyDropNonStandardPort.Options"]):
     def condition(self) -> Query:
         """A refused CONNECT to another port."""
         wanted = DENIED & Term("details.method", "CONNECT")
-        return wanted & ~one_of("details.destinationport", self.options.excludedports)
+        return wanted & ~self.options.excludedports.condition("details.destinationport")
 
     def summary(self, group: Group) -> str:
         """Who, and whereto."""

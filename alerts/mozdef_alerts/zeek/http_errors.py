@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mozdef_alerts.items import Items
 from mozdef_alerts.zeek.notice import NoticeRule
-from mozdef_core import Field, RuleOptions, Severity
+from mozdef_core import Field, ListOption, RuleOptions, Severity
 
 
 class HttpErrors(NoticeRule["HttpErrors.Options"]):
@@ -16,8 +15,8 @@ class HttpErrors(NoticeRule["HttpErrors.Options"]):
     class Options(RuleOptions):
         """Options in the table ``[alerts.http_errors]``."""
 
-        notes: Items = Field(
-            ["MozillaHTTPErrors::Excessive_HTTP_Errors_Attacker"],
+        notes: ListOption = Field(
+            ListOption(("MozillaHTTPErrors::Excessive_HTTP_Errors_Attacker",)),
             description="types of the notices, such as that of a site's own script",
         )
 
@@ -32,6 +31,6 @@ class HttpErrors(NoticeRule["HttpErrors.Options"]):
         return None if self.options.notes else "notes is empty"
 
     @property
-    def wanted(self) -> Sequence[str]:
+    def wanted(self) -> ListOption:
         """The types that the option names."""
         return self.options.notes

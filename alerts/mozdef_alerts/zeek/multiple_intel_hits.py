@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar, Final
 
-from mozdef_alerts.conditions import one_of
-from mozdef_alerts.items import Items
 from mozdef_alerts.zeek.notice import in_log
-from mozdef_core import AggregationRule, Event, Exists, Field, Group, Query, Severity, Term
+from mozdef_core import AggregationRule, Event, Exists, Field, Group, ListOption, Query, Severity, Term
 
 _AT_DESTINATION: Final = frozenset(
     {"Conn::IN_ORIG", "HTTP::IN_X_CLUSTER_CLIENT_IP_HEADER", "HTTP::IN_X_FORWARDED_FOR_HEADER"}
@@ -24,7 +22,9 @@ class MultipleIntelHits(AggregationRule["MultipleIntelHits.Options"]):
     class Options(AggregationRule.Options):
         """Options in the table ``[alerts.multiple_intel_hits]``."""
 
-        sensors: Items = Field([], description="host names of the sensors that count; none for any")
+        sensors: ListOption = Field(
+            ListOption(), description="host names of the sensors that count; none for any"
+        )
 
     by = "details.seenindicator"
     window = timedelta(minutes=2)
@@ -38,7 +38,7 @@ class MultipleIntelHits(AggregationRule["MultipleIntelHits.Options"]):
     def condition(self) -> Query:
         """A hit that names its indicator, of a sensor that counts."""
         query = in_log("intel") & Exists("details.seenindicator") & ~Term("details.seenindicator", "")
-        return query & one_of("hostname", self.options.sensors) if self.options.sensors else query
+        return query & self.options.sensors.condition("hostname") if self.options.sensors else query
 
     def summary(self, group: Group) -> str:
         """How many, where, of what, and whom the first of them are about."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, TypeVar
 
-from mozdef_alerts.conditions import one_of
-from mozdef_core import Event, EventRule, Query, RuleOptions, Term, Terms
+from mozdef_core import Event, EventRule, ListOption, Query, RuleOptions, Term, Terms
 
 OptionsType = TypeVar("OptionsType", bound=RuleOptions)
 
@@ -22,17 +21,17 @@ class NoticeRule(EventRule[OptionsType]):
     :cvar notes: the types of notices, such as ``SSH::Password_Guessing``.
     """
 
-    notes: ClassVar[Sequence[str]]
+    notes: ClassVar[Sequence[str]] = ()
     needs: ClassVar[Sequence[str]] = ("bro",)
 
     def condition(self) -> Query:
         """A notice of one of the types."""
-        return in_log("notice") & one_of("details.note", self.wanted)
+        return in_log("notice") & self.wanted.condition("details.note")
 
     @property
-    def wanted(self) -> Sequence[str]:
+    def wanted(self) -> ListOption:
         """The types that are looked for; override it where an option says so."""
-        return self.notes
+        return ListOption(self.notes)
 
     def summary(self, event: Event) -> str:
         """The sensor, and what its notice tells."""

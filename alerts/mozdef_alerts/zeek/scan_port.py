@@ -7,9 +7,8 @@ from datetime import timedelta
 from typing import ClassVar
 
 from mozdef_alerts.conditions import like_any
-from mozdef_alerts.items import Items
 from mozdef_alerts.zeek.scan import ScanOptions, ScanRule
-from mozdef_core import Field, Query
+from mozdef_core import Field, Items, Query
 
 
 class NsmScanPort(ScanRule["NsmScanPort.Options"]):

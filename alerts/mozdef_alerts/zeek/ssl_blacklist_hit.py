@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mozdef_alerts.conditions import one_of
-from mozdef_alerts.items import Items
 from mozdef_alerts.zeek.notice import in_log
-from mozdef_core import Event, EventRule, Exists, Field, Query, RuleOptions, Severity, Term
+from mozdef_core import Event, EventRule, Exists, Field, ListOption, Query, RuleOptions, Severity, Term
 
 
 class SslBlacklistHit(EventRule["SslBlacklistHit.Options"]):
@@ -17,7 +15,9 @@ class SslBlacklistHit(EventRule["SslBlacklistHit.Options"]):
     class Options(RuleOptions):
         """Options in the table ``[alerts.ssl_blacklist_hit]``."""
 
-        feeds: Items = Field(["abuse.ch SSLBL"], description="names of the sources of indicators")
+        feeds: ListOption = Field(
+            ListOption(("abuse.ch SSLBL",)), description="names of the sources of indicators"
+        )
 
     severity: ClassVar[Severity] = Severity.NOTICE
     category: ClassVar[str] = "correlatedalerts"
@@ -35,7 +35,7 @@ class SslBlacklistHit(EventRule["SslBlacklistHit.Options"]):
         return (
             in_log("intel")
             & Term("eventsource", "nsm")
-            & one_of("details.sources", self.options.feeds)
+            & self.options.feeds.condition("details.sources")
             & Exists("details.sourceipaddress")
         )
 
