@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mozdef_alerts.items import Items
-from mozdef_core import Event, EventRule, Field, Query, RuleOptions, Severity, Term, Terms
+from mozdef_core import (
+    Event,
+    EventRule,
+    Field,
+    ListOption,
+    Query,
+    RuleOptions,
+    Severity,
+    Term,
+)
 
 
 class CloudtrailLoggingDisabled(EventRule["CloudtrailLoggingDisabled.Options"]):
@@ -15,12 +23,12 @@ class CloudtrailLoggingDisabled(EventRule["CloudtrailLoggingDisabled.Options"]):
     class Options(RuleOptions):
         """Options in the table ``[alerts.cloudtrail_logging_disabled]``."""
 
-        event_names: Items = Field(
-            ["StopLogging"],
+        event_names: ListOption = Field(
+            ListOption(["StopLogging"]),
             description="operations that alert; DeleteTrail, UpdateTrail and PutEventSelectors blind the trail too",
         )
-        excluded_errorcodes: Items = Field(
-            ["AccessDenied", "AccessDeniedException"],
+        excluded_errorcodes: ListOption = Field(
+            ListOption(["AccessDenied", "AccessDeniedException"]),
             description="error codes of refused attempts, which do not alert",
         )
 
@@ -40,8 +48,8 @@ class CloudtrailLoggingDisabled(EventRule["CloudtrailLoggingDisabled.Options"]):
         refused = self.options.excluded_errorcodes
         return (
             Term("source", "cloudtrail")
-            & Terms("details.eventname", self.options.event_names)
-            & ~(Terms("details.errorcode", refused) | Terms("errorcode", refused))
+            & self.options.event_names.condition("details.eventname")
+            & ~(refused.condition("details.errorcode") | refused.condition("errorcode"))
         )
 
     def summary(self, event: Event) -> str:

@@ -7,8 +7,17 @@ from datetime import timedelta
 from typing import ClassVar
 
 from mozdef_alerts.conditions import any_of
-from mozdef_alerts.items import Items
-from mozdef_core import AggregationRule, Field, Group, Query, Severity, Term, Terms, Wildcard
+from mozdef_core import (
+    AggregationRule,
+    Field,
+    Group,
+    Items,
+    Query,
+    Severity,
+    Term,
+    Terms,
+    Wildcard,
+)
 
 
 class VpnDuoAuthFailures(AggregationRule["VpnDuoAuthFailures.Options"]):

@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from mozdef_alerts.guessing import GuessingRule
-from mozdef_alerts.items import Items
-from mozdef_core import Exists, Field, Group, Query, Severity, Term, Terms
+from mozdef_core import (
+    Exists,
+    Field,
+    Group,
+    ListOption,
+    Query,
+    Severity,
+    Term,
+)
 
 
 class LdapBruteforceUser(GuessingRule["LdapBruteforceUser.Options"]):
@@ -16,7 +23,10 @@ class LdapBruteforceUser(GuessingRule["LdapBruteforceUser.Options"]):
     class Options(GuessingRule.Options):
         """Options in the table ``[alerts.ldap_bruteforce_user]``."""
 
-        host_exclusions: Items = Field([], description="directory servers whose refusals do not count")
+        host_exclusions: ListOption = Field(
+            ListOption(),
+            description="directory servers, and lists such as @tests, whose refusals do not count",
+        )
 
     by = "details.user"
     severity: ClassVar[Severity] = Severity.WARNING
@@ -31,7 +41,7 @@ class LdapBruteforceUser(GuessingRule["LdapBruteforceUser.Options"]):
             & Term("details.response.error", "LDAP_INVALID_CREDENTIALS")
             & Exists("details.user")
             & ~Term("details.user", "")
-            & ~Terms("details.server", self.options.host_exclusions)
+            & ~self.options.host_exclusions.condition("details.server")
         )
 
     def summary(self, group: Group) -> str:

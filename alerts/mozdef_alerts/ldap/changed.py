@@ -6,8 +6,17 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from mozdef_alerts.conditions import any_of
-from mozdef_alerts.items import Items
-from mozdef_core import Event, EventRule, Field, Query, RuleOptions, Severity, Term, Wildcard
+from mozdef_core import (
+    Event,
+    EventRule,
+    Field,
+    Items,
+    Query,
+    RuleOptions,
+    Severity,
+    Term,
+    Wildcard,
+)
 
 
 class ChangeOptions(RuleOptions):

@@ -12,13 +12,13 @@ from pydantic import field_validator
 
 from mozdef_alerts.addresses import Addresses, within
 from mozdef_alerts.conditions import any_of, program
-from mozdef_alerts.items import Items
 from mozdef_alerts.names import Names, reverse
 from mozdef_core import (
     AggregationRule,
     Exists,
     Field,
     Group,
+    Items,
     MatchPhrase,
     Query,
     Regexp,

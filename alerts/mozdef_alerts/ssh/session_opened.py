@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import field_validator
 
 from mozdef_alerts.conditions import any_of, program
-from mozdef_alerts.items import Items, split_items
 from mozdef_alerts.ssh.expected import DAYS, Span, is_expected
-from mozdef_core import AggregationRule, Event, Field, Group, MatchPhrase, Query, Severity, Term
-
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+from mozdef_core import (
+    AggregationRule,
+    Event,
+    Field,
+    Group,
+    Items,
+    ListOption,
+    MatchPhrase,
+    Query,
+    Severity,
+    Term,
+)
 
 
 class SessionOpenedSensitiveUser(AggregationRule["SessionOpenedSensitiveUser.Options"]):
@@ -23,13 +31,14 @@ class SessionOpenedSensitiveUser(AggregationRule["SessionOpenedSensitiveUser.Opt
     class Options(AggregationRule.Options):
         """Options in the table ``[alerts.session_opened_sensitive_user]``."""
 
-        users: Items = Field(
-            [],
-            description="names of the users, or a table whose values are; the rule is inactive without any",
+        users: ListOption = Field(
+            ListOption(),
+            description="names of the users, and lists such as @admins, or a table whose values are names; the rule is "
+            "inactive without any",
         )
         expected: list[Span] = Field([], description="spans of the day in which sessions do not alert")
         timezone: str = Field("UTC", description="time zone of these spans, such as Europe/Lisbon")
-        weekdays: list[Day] = Field(
+        weekdays: Items = Field(
             list(DAYS), description="days on which these spans begin; on others sessions always alert"
         )
 
@@ -38,10 +47,13 @@ class SessionOpenedSensitiveUser(AggregationRule["SessionOpenedSensitiveUser.Opt
         def _names(cls, value: Any) -> Any:
             return list(value.values()) if isinstance(value, Mapping) else value
 
-        @field_validator("weekdays", mode="before")
+        @field_validator("weekdays")
         @classmethod
-        def _days(cls, value: Any) -> Any:
-            return split_items(value)
+        def _days(cls, value: list[str]) -> list[str]:
+            for day in value:
+                if day not in DAYS:
+                    raise ValueError(f"expected some of {', '.join(DAYS)}, got {day!r}")
+            return value
 
         @field_validator("timezone")
         @classmethod
@@ -72,10 +84,8 @@ class SessionOpenedSensitiveUser(AggregationRule["SessionOpenedSensitiveUser.Opt
     def condition(self) -> Query:
         """A session that sshd opened for one of the users."""
         users = self.options.users
-        named = any_of(
-            query
-            for user in users
-            for query in (MatchPhrase("summary", user), Term("details.username", user))
+        named = users.condition("details.username") | any_of(
+            MatchPhrase("summary", user) for user in users.texts
         )
         opened = MatchPhrase("summary", "session opened")
         return Term("category", "syslog") & program("sshd") & opened & named

@@ -1,0 +1,1 @@
+"""Rules about MozDef's own supply of events."""
