@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mozdef_alerts.addresses import Addresses, covers, within
+from mozdef_alerts.squid.odd_port import ProxyDropNonStandardPort
 from mozdef_alerts.zeek.scan_address import NsmScanAddress
 from pydantic import TypeAdapter, ValidationError
 
@@ -98,3 +99,15 @@ def test_what_is_no_address_is_refused_with_what_would_be_right(wrong):
         options_of(NsmScanAddress, {"source_in": [wrong]}, "alerts.nsm_scan_address")
     assert "alerts.nsm_scan_address.source_in" in str(caught.value)
     assert wrong in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["https", "65536", "-1", "4 43"])
+def test_what_is_no_port_is_refused_with_what_would_be_right(wrong):
+    with pytest.raises(ConfigError, match="excludedports.*expected a port such as 443"):
+        options_of(
+            ProxyDropNonStandardPort, {"excludedports": [wrong]}, "alerts.proxy_drop_non_standard_port"
+        )
+    option = options_of(
+        ProxyDropNonStandardPort, {"excludedports": [443, "65535", "@ports"]}, "x"
+    ).excludedports
+    assert (option.texts, option.lists) == (["443", "65535"], ["ports"])
