@@ -17,7 +17,7 @@ from mozdef_core.errors import (
     QueueError,
     StoreUnavailableError,
 )
-from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
+from mozdef_core.event import Change, Drop, Event, Problem, Refuse, Split, State
 from mozdef_core.markers import hookimpl
 from mozdef_core.normalise.settings import Recogniser
 from mozdef_core.notification import Digest, Note, brief, headline
@@ -139,6 +139,7 @@ __all__ = [
     "Percentiles",
     "PercentilesResult",
     "Prefix",
+    "Problem",
     "PutResult",
     "Query",
     "QueryError",

@@ -190,14 +190,40 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """What an action asks for: an address on the IP block list, whose safety checks all hold.
+
+    What they refuse is not blocked, and the alert's history says why. The entry refers to the alert.
+
+    :param address: an address or network.
+    :param duration: one of ``1hr``, ``12hr``, ``1d``, ``2d``, ``3d``, ``1w``, ``30d``; it never shortens a block.
+    :param max_per_hour: so many new entries may actions make within an hour; beyond it this is refused.
+    :param dry_run: the checks are made and their result noted, and nothing is blocked.
+    """
+
+    address: str
+    duration: str = "1d"
+    comment: str = "Automatic Block"
+    creator: str = "MozDef"
+    max_per_hour: int = 50
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AlertChange:
-    """What an action plugin adds to an alert; the core applies and signs it.
+    """What an action plugin adds to an alert or has done; the core applies and signs it.
 
     :param details: members for ``details``; one that the rule has set is not overwritten.
     :param summary_suffix: text appended to the summary after ``; ``.
     :param severity: the new severity, or None to leave it.
+    :param note: what was done, or why nothing was, for the alert's history.
+    :param skipped: nothing was done; then only ``note`` counts.
+    :param block: an address for the IP block list, or None.
     """
 
     details: Mapping[str, Any] = field(default_factory=dict)
     summary_suffix: str = ""
     severity: Severity | None = None
+    note: str = ""
+    skipped: bool = False
+    block: Block | None = None

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from mozdef_core.alert import Alert, AlertChange, Severity
-from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
+from mozdef_core.alert import Alert, AlertChange, Block, Severity
+from mozdef_core.event import Change, Drop, Event, Problem, Refuse, Split, State
 
 MOST_ALERTS: Final = 100_000
 """An ``alert_match`` that yields more than this in one call has gone wrong."""
@@ -33,13 +33,19 @@ def _change(value: Any, allowed: str) -> Change:
     return Change(dict(fields), tuple(removed), bool(value.again), _sentences(value.problems))
 
 
-def _sentences(problems: Any) -> tuple[str, ...]:
+def _sentences(problems: Any) -> tuple[str | Problem, ...]:
     if isinstance(problems, str):
         raise TypeError("returned a Change whose 'problems' is one text, expected a collection of texts")
     texts = tuple(itertools.islice(problems, MOST_PROBLEMS))
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("returned a Change whose 'problems' are not all texts")
+    if not all(isinstance(one, str) or _is_problem(one) for one in texts):
+        raise TypeError("returned a Change whose 'problems' are not all texts or Problems made of texts")
     return texts
+
+
+def _is_problem(value: Any) -> bool:
+    if type(value) is not Problem:
+        return False
+    return isinstance(value.code, str) and isinstance(value.message, str) and isinstance(value.field, str)
 
 
 def _accept_on_event(value: Any) -> Any:
@@ -91,6 +97,8 @@ def _accept_alert_action(value: Any) -> Any:
     if type(value) is not AlertChange:
         raise TypeError(f"returned {_kind(value)}, expected AlertChange or None")
     _checked(value, _ALERT_CHANGE)
+    if value.block is not None:
+        _checked(value.block, _BLOCK)
     _storable(value)
     return value
 
@@ -111,6 +119,14 @@ _ALERT_CHANGE: Final = (
     ("details", Mapping, "a mapping"),
     ("summary_suffix", str, "text"),
     ("severity", Severity | None, "a Severity or None"),
+    ("note", str, "text"),
+    ("skipped", bool, "true or false"),
+    ("block", Block | None, "a Block or None"),
+)
+_BLOCK: Final = (
+    *((name, str, "text") for name in ("address", "duration", "comment", "creator")),
+    ("max_per_hour", int, "a whole number"),
+    ("dry_run", bool, "true or false"),
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from mozdef_core.block_settings import BlockSettings
 from mozdef_core.environment import EnvironmentText, merge, overrides, sources, typed
 from mozdef_core.errors import ConfigError
 from mozdef_core.notification_settings import NotifySettings
@@ -35,7 +36,7 @@ DEFAULT_PATH: Final = Path("mozdef.toml")
 
 _KEYS: Final = (
     *("plugins", "inputs", "core", "web", "entrance", "input", "plugin", "alerts"),
-    *("store", "queue", "scheduler", "retention", "health", "notify", "detection"),
+    *("store", "queue", "scheduler", "retention", "health", "notify", "detection", "blocks"),
 )
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -102,6 +103,7 @@ class _Reading:
             web=self._section(WebSettings, self._table("web"), "web"),
             health=self._section(HealthSettings, self._table("health"), "health"),
             notify=self._section(NotifySettings, self._table("notify"), "notify"),
+            blocks=self._section(BlockSettings, self._table("blocks"), "blocks"),
             detection=self._section(DetectionSettings, self._table("detection"), "detection"),
             plugin=self._tables("plugin", self._table("plugin")),
             input=self._tables("input", self._table("input")),

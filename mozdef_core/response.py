@@ -27,6 +27,8 @@ SUSPENDED_WAIT_S: Final = 30
 """After so long a task of a suspended plugin is looked at again; it has not used an attempt."""
 LEASE_S: Final = 120
 """After this a task that nobody settled is given out again: its process has died."""
+NOTE_LIMIT: Final = 2_000
+"""So many characters of what a plugin says of its work stand in the history."""
 MOST_TOLD: Final = 200
 """One message tells of at most so many alerts, which take about a second of the database to settle."""
 
@@ -138,8 +140,10 @@ class Responder:
 
     @staticmethod
     def _done(message: Message, change: AlertChange | None) -> TaskResult:
+        if change is not None and change.skipped:
+            return TaskResult("skipped", change.note[:NOTE_LIMIT])
         if len(message.tasks) == 1:
-            return TaskResult("done", change=change)
+            return TaskResult("done", change.note[:NOTE_LIMIT] if change is not None else "", change=change)
         return TaskResult("done", f"in one message with {len(message.tasks) - 1} others")
 
     def _pause_s(self, message: Message, outcome: Outcome) -> float:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from mozdef_core.block_settings import BlockSettings
 from mozdef_core.health import Limits
 from mozdef_core.normalise import EntranceSettings
 from mozdef_core.notification_settings import NotifySettings
@@ -372,6 +373,7 @@ class Config(BaseModel):
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
     notify: NotifySettings = Field(default_factory=NotifySettings)
+    blocks: BlockSettings = Field(default_factory=BlockSettings)
     entrances: Mapping[str, Entrance] = Field(default_factory=dict)
     plugin: Tables = Field(default_factory=dict, repr=False)
     input: Tables = Field(default_factory=dict, repr=False)

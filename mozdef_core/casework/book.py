@@ -20,6 +20,7 @@ from mozdef_core.casework import (
     pruning,
     states,
 )
+from mozdef_core.casework.block_guard import BlockGuard
 from mozdef_core.casework.database import Database, next_number, upsert
 from mozdef_core.casework.models import ArrivalRow
 from mozdef_core.event import now_us
@@ -46,6 +47,7 @@ class SqlBook(AlertBook):
         to date (:func:`mozdef_core.casework.migration.upgrade`).
     :param repeat: how often at most an alert tells the actions that it was extended.
     :param clock: the time, in microseconds since 1970.
+    :param guard: decides what actions may have blocked; without one it is what everybody may.
     :raises ConfigError: the URL cannot be used.
     """
 
@@ -55,7 +57,9 @@ class SqlBook(AlertBook):
         *,
         repeat: timedelta = timedelta(hours=1),
         clock: Callable[[], int] = now_us,
+        guard: BlockGuard | None = None,
     ) -> None:
+        self._guard = guard or BlockGuard()
         self.database = Database(url)
         self._repeat_us = repeat // timedelta(microseconds=1)
         self._clock = clock
@@ -114,7 +118,7 @@ class SqlBook(AlertBook):
         """Write down what became of tasks; see :meth:`AlertBook.settle_tasks`."""
         with self.database.write() as session:
             for task, result in results:
-                outbox.settle(session, task, result, self._clock())
+                outbox.settle(session, task, result, self._clock(), self._guard)
 
     def prune(self, keep: Keep) -> Pruned:
         """Remove a little of what has been kept long enough; see :meth:`AlertBook.prune`."""

@@ -28,7 +28,10 @@ class ListRow(Base):
 
 
 class EntryRow(Base):
-    """A member of a list, in canonical form; ``touched_us`` is when somebody last gave it."""
+    """A member of a list, in canonical form; ``touched_us`` is when somebody last gave it.
+
+    ``reference`` and ``creator`` belong to blocks: what a block refers to, such as an alert, and who asked for it.
+    """
 
     __tablename__ = "list_entries"
     __table_args__ = (
@@ -43,6 +46,8 @@ class EntryRow(Base):
     added_us: Mapped[int]
     touched_us: Mapped[int]
     expires_us: Mapped[int | None]
+    reference: Mapped[str] = mapped_column(server_default="")
+    creator: Mapped[str] = mapped_column(server_default="")
 
 
 class ExceptionRow(Base):

@@ -25,6 +25,9 @@ COUNTER: Final = "lists"
 EXPIRED_KEPT_US: Final = 3_600_000_000
 """So long after its end an entry stays, for runs over what was received before."""
 
+RESERVED: Final = {"ipblocklist": "mozdef blocks"}
+"""Lists whose entries are checked by somebody of their own, and the command for them; they can be read as any."""
+
 _SYSTEM: Final = audit.Actor("lists", "system")
 _NAMED: Final = 20
 _AT_ONCE: Final = 500
@@ -65,15 +68,19 @@ class Page(NamedTuple):
     after: str | None
 
 
-def create(session: Session, name: str, kind: str, comment: str, actor: audit.Actor) -> NamedList:
+def create(
+    session: Session, name: str, kind: str, comment: str, actor: audit.Actor, *, reserved: bool = False
+) -> NamedList:
     """Make an empty list.
 
+    :param reserved: the caller is who checks what comes into a reserved one.
     :raises ValueError: the name or kind is wrong, or there is such a list.
     """
     if LIST_NAME.fullmatch(name) is None:
         raise ValueError(
             f"name: expected 1 to 64 small letters, digits or _.-, a letter or digit first, got {name!r}"
         )
+    _check_reserved(name, reserved=reserved)
     if kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     if session.scalar(select(ListRow.id).where(ListRow.name == name)) is not None:
@@ -122,14 +129,18 @@ def show(session: Session, name: str) -> NamedList:
     return _read(session, name)[0]
 
 
-def add(session: Session, name: str, entries: Collection[Entry], actor: audit.Actor) -> int:
+def add(
+    session: Session, name: str, entries: Collection[Entry], actor: audit.Actor, *, reserved: bool = False
+) -> int:
     """Put entries into a list and return how many are new; of one that is there already the rest is replaced.
 
     All or none: values are made canonical first. Costs about 10 us an entry.
 
+    :param reserved: the caller is who checks what comes into a reserved list.
     :raises NotFoundError: there is no such list.
     :raises ValueError: a value does not belong into it, or an expiry is past; it says which.
     """
+    _check_reserved(name, reserved=reserved)
     row = _row(session, name)
     now = now_us()
     wanted = {one.value: one for one in checked(row.kind, entries, now)}
@@ -250,6 +261,13 @@ def told(values: Collection[str]) -> dict[str, object]:
         return {"count": len(values), "values": list(values)}
     digest = hashlib.sha256("\n".join(values).encode()).hexdigest()
     return {"count": len(values), "values": list(values)[:_NAMED], "sha256": digest}
+
+
+def _check_reserved(name: str, *, reserved: bool) -> None:
+    if name in RESERVED and not reserved:
+        raise ValueError(
+            f"name: the list {name!r} is filled by {RESERVED[name]}, which checks what comes into it"
+        )
 
 
 def _row(session: Session, name: str) -> ListRow:

@@ -14,7 +14,7 @@ from typing import Final
 
 from mozdef_core.errors import BookUnavailableError
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest revision; a test compares it with the migrations."""
 
 _SQLITE: Final = "sqlite:///"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from mozdef_core.alert import Occasion
-from mozdef_core.casework import audit, records
+from mozdef_core.casework import audit, blocks, records
+from mozdef_core.casework.block_guard import BlockGuard
 from mozdef_core.casework.changes import apply
 from mozdef_core.casework.models import AlertRow, OutboxRow, TaskRow
 from mozdef_core.ports import Task, TaskResult
@@ -187,16 +189,21 @@ def _earlier_occasion() -> ColumnElement[bool]:
     )
 
 
-def settle(session: Session, task: Task, result: TaskResult, now_us: int) -> None:
+def settle(
+    session: Session, task: Task, result: TaskResult, now_us: int, guard: BlockGuard | None = None
+) -> None:
     """Write down what became of a task; once it is settled, settling it again changes nothing.
 
-    Putting back an attempt whose lease has run out, so that another has begun, changes nothing either.
+    Putting back an attempt whose lease has run out, so that another has begun, changes nothing either. What the
+    action wants blocked is blocked in the same transaction.
+
+    :param guard: refuses to block what must not be; None has only what nobody may block.
     """
     row = session.scalar(select(TaskRow).where(TaskRow.key == task.key).with_for_update())
     if row is None or row.finished:
         return
     if result.outcome not in ("retry", "postponed"):
-        _finish(session, row, result, now_us)
+        _finish(session, row, _blocked(session, row, result, guard or BlockGuard(), now_us), now_us)
     elif task.attempt == row.attempt:
         row.attempt -= result.outcome == "postponed"
         row.waiting = row.enriches or not task.unsure  # a failure now says nothing of the try before
@@ -204,6 +211,21 @@ def settle(session: Session, task: Task, result: TaskResult, now_us: int) -> Non
         if result.text:
             alert = session.get_one(AlertRow, row.alert_id, with_for_update=True)
             _note_error(alert, row.plugin, task.occasion.value, result.text)
+
+
+def _blocked(
+    session: Session, row: TaskRow, result: TaskResult, guard: BlockGuard, now_us: int
+) -> TaskResult:
+    """Carry out a block that a result asks for, and return the result with what became of it."""
+    block = result.change.block if result.change is not None and result.outcome == "done" else None
+    if block is None:
+        return result
+    actor = audit.Actor(row.plugin, "plugin")
+    try:
+        text = blocks.carry_out(session, block, row.alert_id, guard, actor, now_us)
+    except ValueError as error:
+        return TaskResult("skipped", f"not blocked: {error}")
+    return replace(result, text="; ".join(filter(None, (result.text, text))))
 
 
 def _finish(session: Session, row: TaskRow, result: TaskResult, now_us: int) -> None:

@@ -39,11 +39,15 @@ class _Entry:
 
 
 class MemoryOutbox:
-    """What a test may look at: the alerts, and in ``history`` what became of each task."""
+    """What a test may look at: the alerts, and in ``history`` what became of each task.
+
+    ``blocks`` holds what actions had blocked, with the id of the alert; the checks of the block list are not made.
+    """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.alerts: dict[str, Alert] = {}
         self.history: list[tuple[str, str, Occasion, TaskResult]] = []
+        self.blocks: dict[str, str] = {}
         self._clock = clock
         self._lock = threading.RLock()
         self._rule_details: dict[str, frozenset[str]] = {}
@@ -162,6 +166,8 @@ class MemoryOutbox:
         change = result.change
         if change is None or result.outcome != "done":
             return
+        if change.block is not None and not change.block.dry_run:
+            self.blocks[change.block.address] = entry.alert_id
         alert, kept = self.alerts[entry.alert_id], self._rule_details[entry.alert_id]
         new = {name: value for name, value in change.details.items() if name not in kept}
         suffix = f"; {change.summary_suffix}" if change.summary_suffix else ""

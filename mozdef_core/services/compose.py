@@ -25,6 +25,7 @@ from mozdef_core.services.rule_books import LazyLists
 from mozdef_core.site import Site
 
 if TYPE_CHECKING:
+    from mozdef_core.casework.block_guard import BlockGuard
     from mozdef_core.casework.book import SqlBook
 
 
@@ -74,7 +75,17 @@ def open_book(config: Config) -> SqlBook:
 
     config.data_dir.mkdir(parents=True, exist_ok=True)
     upgrade(config.database_url)
-    return SqlBook(config.database_url)
+    return SqlBook(config.database_url, guard=open_guard(config))
+
+
+def open_guard(config: Config) -> BlockGuard:
+    """Make what decides which addresses may be blocked."""
+    from mozdef_core.casework.block_guard import BlockGuard
+    from mozdef_core.services.own_addresses import own_addresses
+
+    file = config.blocks.network_whitelist_file
+    path = None if file is None else config.resolve(file)
+    return BlockGuard(config.blocks.whitelist_networks, path, own_addresses())
 
 
 def find_enabled(config: Config) -> tuple[list[Plugin], list[str]]:

@@ -19,6 +19,7 @@ LAYERS = (
         "environment",
         "problems",
         "notification_settings",
+        "block_settings",
         "discovery",
         "host",
         "calltable",
@@ -29,6 +30,7 @@ LAYERS = (
         "exemptions",
         "walk",
         "silence",
+        "watching",
     ),
     (
         *("pipeline", "detection", "response", "casework"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mozdef_core import response
-from mozdef_core.alert import AlertChange, Occasion, Severity
+from mozdef_core.alert import AlertChange, Block, Occasion, Severity
 from mozdef_core.drivers.book_memory import MemoryBook
 from mozdef_core.errors import BookUnavailableError, ConfigError, DeliveryError
 from mozdef_core.health import Health, Limits
@@ -107,6 +107,21 @@ def test_an_action_is_called_once_and_its_change_is_applied(clock: Clock) -> Non
     assert action.calls == [("something was seen", Occasion.RAISED)]
     assert site.results == [("ticket", "done")]
     assert site.errors == []
+
+
+def test_what_an_action_says_of_its_work_stands_in_the_history(clock: Clock) -> None:
+    skipping = Action(
+        AlertChange({"x": 1}, note="there is no address", skipped=True, block=Block("203.0.113.9"))
+    )
+    noting = Action(AlertChange(note="x" * 5_000, block=Block("203.0.113.8")))
+    site = Site(clock, [Plugin("skipping", skipping), Plugin("noting", noting)])
+    site.responder.run_due()
+    assert [(result.outcome, result.text) for _, _, _, result in site.book.history] == [
+        ("skipped", "there is no address"),
+        ("done", "x" * 2_000),
+    ]
+    assert site.book.alerts[site.alert_id].details == {}
+    assert site.book.blocks == {"203.0.113.8": site.alert_id}
 
 
 def test_enrichers_come_first_in_the_operators_order_and_plugins_without_action_take_no_part(
@@ -323,6 +338,11 @@ def test_an_answer_of_the_wrong_type_is_a_failure(clock: Clock, answer: object) 
         AlertChange({(1, 2): 3}),  # type: ignore[dict-item]
         AlertChange(summary_suffix=None),  # type: ignore[arg-type]
         AlertChange(severity="CRITICAL"),  # type: ignore[arg-type]
+        AlertChange(note=1),  # type: ignore[arg-type]
+        AlertChange(skipped="yes"),  # type: ignore[arg-type]
+        AlertChange(block="203.0.113.9"),  # type: ignore[arg-type]
+        AlertChange(block=Block(203)),  # type: ignore[arg-type]
+        AlertChange(block=Block("203.0.113.9", max_per_hour="50")),  # type: ignore[arg-type]
     ],
 )
 def test_a_change_that_the_book_could_not_hold_is_a_failure(clock: Clock, change: AlertChange) -> None:
