@@ -103,7 +103,7 @@ def test_what_is_no_address_is_refused_with_what_would_be_right(wrong):
 
 @pytest.mark.parametrize("wrong", ["https", "65536", "-1", "4 43"])
 def test_what_is_no_port_is_refused_with_what_would_be_right(wrong):
-    with pytest.raises(ConfigError, match="excludedports.*expected a port such as 443"):
+    with pytest.raises(ConfigError, match=r"excludedports.*expected a port such as 443"):
         options_of(
             ProxyDropNonStandardPort, {"excludedports": [wrong]}, "alerts.proxy_drop_non_standard_port"
         )
