@@ -313,19 +313,34 @@ class _Editing:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """A note about a field that a plugin could not use as it was, for ``mozdef.problems``.
+
+    :param code: one of the codes that are documented for problems, such as ``ip-invalid``.
+    :param message: a sentence with the value.
+    :param field: the field's dotted name, where it is one.
+    """
+
+    code: str
+    message: str
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What a plugin wants changed in an event.
 
     :param set: values by dotted name, such as ``{"details.username": "ines"}``; each replaces what was there.
     :param remove: dotted names to take away, before anything is set.
     :param again: ask for one more run of the plugins of lower order over the changed event (mappers.md section 1).
-    :param problems: sentences about what the plugin could not read; each becomes a note in ``mozdef.problems``.
+    :param problems: sentences about what the plugin could not read, noted in ``mozdef.problems`` as
+        ``conversion-failed``; or :class:`Problem`, with a code and a field.
     """
 
     set: Mapping[str, Any] = field(default_factory=dict)
     remove: Iterable[str] = ()
     again: bool = False
-    problems: Iterable[str] = ()
+    problems: Iterable[str | Problem] = ()
 
 
 @dataclass(frozen=True, slots=True)

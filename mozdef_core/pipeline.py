@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from mozdef_core.errors import InvalidItemError
-from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
+from mozdef_core.event import Change, Drop, Event, Problem, Refuse, Split, State
 from mozdef_core.host import Host, Plugin, contain
 from mozdef_core.normalise import EntranceSettings, Normaliser, conform, limit, not_an_object
 from mozdef_core.normalise.keys import clean_text
@@ -30,6 +30,7 @@ _TOGETHER: Final = 250
 _DEEPEST: Final = 100
 """Nesting that a sender may have, too; the limits make text of what is deeper than 20."""
 _LONGEST_NOTE: Final = 1_024
+_LONGEST_CODE: Final = 64
 _LONGEST_BITS: Final = 4_096
 """The limits make text of an integer beyond 64 bits; Python writes no integer of more than 4,300 digits."""
 
@@ -208,8 +209,8 @@ class Pipeline:
         if plugin.name not in passage.changed_by:
             passage.changed_by.append(plugin.name)
         passage.supplied.update(change.set)
-        for text in change.problems:
-            passage.problems.append(_problem(plugin, "conversion-failed", clean_text(text)[:_LONGEST_NOTE]))
+        for noted in change.problems:
+            passage.problems.append(_note(plugin, noted))
         return True
 
 
@@ -259,6 +260,14 @@ def _is_json(value: Any, room: int = _DEEPEST) -> bool:
 
 def _problem(plugin: Plugin, code: str, message: str) -> dict[str, str]:
     return {"code": code, "plugin": plugin.name, "message": message}
+
+
+def _note(plugin: Plugin, noted: str | Problem) -> dict[str, str]:
+    """Return what a plugin noted about the event, as ``mozdef.problems`` holds it."""
+    if not isinstance(noted, Problem):
+        return _problem(plugin, "conversion-failed", clean_text(noted)[:_LONGEST_NOTE])
+    note = _problem(plugin, clean_text(noted.code)[:_LONGEST_CODE], clean_text(noted.message)[:_LONGEST_NOTE])
+    return {**note, "field": clean_text(noted.field)[:_LONGEST_NOTE]} if noted.field else note
 
 
 def _finished(passage: _Passage) -> Event:

@@ -69,6 +69,8 @@ NOTES: Final = {
     "severity-unknown": "The severity sent is none of the eight and no known name of one.",
     "key-collision": "Two spellings of one name with different values; all values are kept.",
     "details-not-object": "`details` was no object; its value is in `details.message`.",
+    "ip-invalid": "What stood in a field for an address is none; the plugin `ip` has taken it away, and a name it has moved to "
+    "`details.source` or `details.destination`.",
     "conversion-failed": "A port, a flag, or a name ending in `_int` or `_float` whose value cannot be converted, or a "
     "record that the plugin named could not read; it is kept as sent.",
     "utf8-replaced": "Bytes that are not UTF-8 were replaced.",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mozdef_core.errors import InvalidItemError
-from mozdef_core.event import Change, Drop, Event, Refuse, Split, State
+from mozdef_core.event import Change, Drop, Event, Problem, Refuse, Split, State
 from mozdef_core.health import Health, Limits
 from mozdef_core.host import Host, Plugin
 from mozdef_core.markers import hookimpl
@@ -412,6 +412,22 @@ def test_what_a_plugin_could_not_read_is_noted_under_its_name(kind: type[Any]) -
     assert len(rest) == 98
     assert book(event)["plugins"] == ["p0"]
     event.to_json()
+
+
+@pytest.mark.parametrize("kind", [Mapper, Enricher])
+def test_what_a_plugin_notes_about_a_field_has_a_code_and_the_field(kind: type[Any]) -> None:
+    noted = [Problem("ip-invalid", "got '-'", "details.a"), Problem("odd", "\ud800"), "unread"]
+    event = Line(kind(Change(problems=noted))).event()
+    assert [note for note in book(event)["problems"] if note.get("plugin") == "p0"] == [
+        {"code": "ip-invalid", "plugin": "p0", "message": "got '-'", "field": "details.a"},
+        {"code": "odd", "plugin": "p0", "message": "\ufffd"},
+        {"code": "conversion-failed", "plugin": "p0", "message": "unread"},
+    ]
+    wrong: Any = Problem("ip-invalid", 7)  # type: ignore[arg-type]
+    event = Line(kind(Change(problems=[wrong]))).event()
+    assert [note["code"] for note in book(event)["problems"] if note.get("plugin") == "p0"] == [
+        "plugin-error"
+    ]
 
 
 @pytest.mark.parametrize(
