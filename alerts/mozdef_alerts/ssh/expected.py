@@ -23,8 +23,11 @@ class Span(BaseModel):
     end: time = Field(description="when it ends, as hh:mm:ss; all of that second is part of it")
 
     def started_on(self, moment: datetime) -> datetime | None:
-        """Return a moment of the day on which the span that holds this moment began; None when it holds it not."""
-        clock = moment.time().replace(microsecond=0)
+        """Return a moment of the day on which the span that holds this moment began; None when it holds it not.
+
+        :param moment: in whole seconds.
+        """
+        clock = moment.time()
         if self.start <= self.end:
             return moment if self.start <= clock <= self.end else None
         if clock >= self.start:
