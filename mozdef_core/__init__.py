@@ -79,6 +79,7 @@ from mozdef_core.rules import (
     Step,
 )
 from mozdef_core.site import Site
+from mozdef_core.watching import WatchEntry, WatchList
 from mozdef_core.window import Window
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ __all__ = [
     "TermsAgg",
     "TimeBucket",
     "TopHits",
+    "WatchEntry",
+    "WatchList",
     "Wildcard",
     "Window",
     "aggregate",

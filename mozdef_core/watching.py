@@ -41,6 +41,16 @@ class WatchEntry(NamedTuple):
     subdomains: bool = False
     expires_us: int | None = None
 
+    @classmethod
+    def of(cls, entry_id: str, content: str, kind: str = "", *, subdomains: bool = False) -> WatchEntry:
+        """Return an entry that does not expire.
+
+        :param kind: empty for what the content looks like.
+        :raises ValueError: it cannot be watched for; with what would be right.
+        """
+        chosen = kind or kind_of(content)
+        return cls(entry_id, canonical(content, chosen), as_kind(chosen), subdomains)
+
 
 def kind_of(content: str) -> WatchKind:
     """Return what a term looks like: an address, a network, a domain, or else a text; a query is never guessed."""

@@ -1,4 +1,4 @@
-"""What people keep and rules obey: the lists and the exceptions of one process, as the casework database has them."""
+"""What people keep and rules obey: the lists, exceptions and watch list of one process, as the database has them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mozdef_core.errors import BookUnavailableError, QueryError
 from mozdef_core.event import now_us
 from mozdef_core.exemptions import Exemptions
 from mozdef_core.query.members import Members
+from mozdef_core.watching import WatchList
 
 if TYPE_CHECKING:
     from mozdef_core.casework.book import SqlBook
@@ -66,7 +67,7 @@ class LazyLists:
 
 
 class RuleBooks:
-    """The lists and exceptions for the rules of a process, looked at every second.
+    """The lists, exceptions and the watch list for the rules of a process, looked at every second.
 
     :param host: whose rules they are.
     """
@@ -74,6 +75,7 @@ class RuleBooks:
     def __init__(self, book: SqlBook, host: Host) -> None:
         from mozdef_core.casework.exceptions import ExceptionBook
         from mozdef_core.casework.list_book import ListBook
+        from mozdef_core.casework.watch import WatchBook
 
         self._database = book.database
         self.lists = ListBook(book.database, also=self._refresh)
@@ -81,6 +83,12 @@ class RuleBooks:
         silences = [plugin.name for plugin in rules if traits_of(plugin).absence]
         self.exemptions = Exemptions(self.lists, tags_of_rules(host), silences)
         self._exceptions = ExceptionBook(book.database, self.exemptions)
+        self.watch = WatchList(self.lists)
+        self._watch = WatchBook(book.database, self.watch)
+        for plugin in host.table("alert_match").plugins:
+            use = getattr(plugin.instance, "use_watch_list", None)
+            if use is not None:
+                use(self.watch)
 
     def __enter__(self) -> RuleBooks:
         self._refresh()
@@ -92,28 +100,29 @@ class RuleBooks:
         try:
             self._refresh()
         except BookUnavailableError as error:
-            log.warning("what exceptions removed last is not counted: %s", error)
+            log.warning("what exceptions removed and the watch list met last is not counted: %s", error)
 
     def _refresh(self) -> None:
         self._exceptions.refresh()
+        self._watch.refresh()
 
     def expire(self) -> None:
-        """Delete what has ended in lists an hour ago, and report exceptions that have ended.
+        """Delete what has ended in lists and the watch list an hour ago, and report exceptions that have ended.
 
         :raises BookUnavailableError: it is done the next time.
         """
-        from mozdef_core.casework import exceptions, lists
+        from mozdef_core.casework import exceptions, lists, watch
 
         now = now_us()
         with self._database.read() as session:
-            due = lists.something_expired(session, now) or exceptions.something_expired(session, now)
+            due = any(each.something_expired(session, now) for each in (lists, exceptions, watch))
         if not due:
             return
         with self._database.write() as session:
-            gone = lists.expire(session, now)
+            gone = lists.expire(session, now) + watch.expire(session, now)
             ended = exceptions.report_expired(session, now)
         if gone:
-            log.info("%d entries of lists have expired and are deleted", gone)
+            log.info("%d entries of lists or the watch list have expired and are deleted", gone)
         for one in ended:
             target = f" {one.target}" if one.target else ""
             log.warning(

@@ -1,0 +1,1 @@
+"""The rule about terms that people watch for."""
