@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 
 import mozdef_core
 from mozdef_core import discovery, hookspecs
+from mozdef_core.block_settings import BlockSettings
 from mozdef_core.host import HOOKS
 from mozdef_core.notification_settings import NotifySettings, Route
 from mozdef_core.options import ListOption
@@ -89,6 +90,7 @@ def settings() -> Iterator[str]:
         "health": HealthSettings,
         "notify": NotifySettings,
         "[notify.routes]": Route,
+        "blocks": BlockSettings,
         "detection": DetectionSettings,
     }.items():
         yield f"### `[{name}]`"
