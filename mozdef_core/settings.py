@@ -230,7 +230,7 @@ class Entrance(EntranceSettings):
 
 
 class HealthSettings(Settings):
-    """``[health]``: when a plugin is suspended. Limits are in seconds of elapsed time per call."""
+    """``[health]``: when a plugin is suspended, and what is told of. Limits of calls are in seconds of elapsed time."""
 
     on_event_s: float = Field(default=0.1, gt=0, description="limit of one on_event call")
     enrich_s: float = Field(default=0.1, gt=0, description="limit of one enrich call")
@@ -248,6 +248,19 @@ class HealthSettings(Settings):
         default=0.5, gt=0, le=1, description="share of that span which slow calls may take together"
     )
     stuck_s: float = Field(default=30, gt=0, description="a call that runs longer is ended from outside")
+    queue_age_s: float = Field(
+        default=300,
+        gt=0,
+        description="how long an item may wait in the queue before mozdef_health tells of it",
+    )
+    disk_share: float = Field(
+        default=0.9, gt=0, le=1, description="how full the disk may be before mozdef_health tells of it"
+    )
+    heartbeat_url: Secret | None = Field(
+        default=None,
+        description="called each minute while what is received is also stored, so that a watchdog elsewhere knows; "
+        "written as 'env:NAME' or 'file:/path', since it may hold a key",
+    )
 
     def limits(self) -> Limits:
         """Return what the health of plugins is judged by."""

@@ -13,6 +13,9 @@ from mozdef_core.services import backfill
 CORE: Final[Mapping[str, Decoder]] = {"json": parse_json, "cef": cef.decode}
 """What every worker can read."""
 
+OWN: Final = "mozdef"
+"""The entrance of MozDef's own events."""
+
 
 def decoder_of(name: str, source: Input[Any]) -> str:
     """Return what the items of an input carry as their decoder.
@@ -36,9 +39,12 @@ def decoders(inputs: Mapping[str, Input[Any]]) -> dict[str, Decoder]:
 
 
 def reserved_names(inputs: Mapping[str, Input[Any]]) -> list[str]:
-    """Return what is wrong with inputs that are called like a decoder of the core and bring their own."""
-    return [
+    """Return what is wrong with names of inputs: MozDef's own, and those of the core's decoders for another one."""
+    found = [
         f"input.{name}: {name!r} is the name of a decoder of the core; call this input something else"
         for name, source in inputs.items()
         if name in (*CORE, backfill.DECODER) and source.decoder not in CORE
     ]
+    if OWN in inputs:
+        found.append(f"input.{OWN}: only MozDef's own events have this name; call this input something else")
+    return found

@@ -128,6 +128,7 @@ class Examples(_Model):
     )
     input: str = Field("json", description="json, or the input whose decoder reads the lines")
     input_options: dict[str, Any] = Field({}, description="that input's options, as far as it must have some")
+    entrance: str = Field("", description="the name of the entrance; empty: that of the input")
     endpoint: str = Field("events", description="the entrance's last path part, for JSON")
     kind: Literal["http", "syslog", "file", "pull", "queue"] = "http"
     fields: dict[str, Any] = Field({}, description="what the entrance adds to every event")

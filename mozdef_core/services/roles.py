@@ -8,7 +8,8 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from mozdef_core import discovery
 from mozdef_core.config import Config
@@ -21,15 +22,20 @@ from mozdef_core.response import Responder
 from mozdef_core.services import compose
 from mozdef_core.services.decoders import decoder_of, decoders
 from mozdef_core.services.heartbeat import Heartbeat
+from mozdef_core.services.heartbeat_url import HeartbeatUrl
 from mozdef_core.services.inputs import InputRunner
 from mozdef_core.services.intake import QueueIntake
+from mozdef_core.services.own_health import ORIGIN, OwnHealth
 from mozdef_core.services.quota import Quota
 from mozdef_core.services.retention import Housekeeping, Retention
 from mozdef_core.services.rule_books import EXPIRE, RuleBooks
 from mozdef_core.services.scheduled_rules import add_rules, make_runner, rule_states
 from mozdef_core.services.scheduler import add_jobs
+from mozdef_core.services.silent_sources import SilentSources
 from mozdef_core.services.worker import Worker
 from mozdef_core.site import Site
+
+MINUTE: Final = timedelta(minutes=1)
 
 
 def stop_on_signal() -> threading.Event:
@@ -139,6 +145,21 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
         tidy=tidy,
     )
     scheduler.every(EXPIRE, "expire", rule_books.expire)
+    queue = compose.open_queue(config)
+    health = OwnHealth(
+        book,
+        host,
+        QueueIntake(queue, ORIGIN),
+        config.health,
+        node=config.core.node,
+        data_dir=config.data_dir,
+        sources=SilentSources(store),
+    )
+    scheduler.every(MINUTE, "health", health)
+    beat = None
+    if config.health.heartbeat_url is not None:
+        beat = HeartbeatUrl(config.health.heartbeat_url, book.watermark)
+        scheduler.every(MINUTE, "heartbeat", beat)
 
     def snapshot() -> dict[str, Any]:
         jobs = {name: asdict(state) for name, state in scheduler.jobs().items()}
@@ -147,6 +168,7 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
             "jobs": jobs,
             "removed": tidy.total._asdict(),
             "rules": rule_states(rules, runner),
+            **({"heartbeat": beat.snapshot()} if beat is not None else {}),
         }
 
     running = threading.Thread(target=rules.run, args=(stop,), name="rules")
@@ -158,6 +180,7 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
         finally:
             stop.set()
             running.join()
+    queue.close()
     store.close()
     compose.close_host(host)
     book.close()

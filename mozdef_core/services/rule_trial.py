@@ -114,7 +114,9 @@ class _Stage:
         self._examples = examples
         self._host = host
         self._decoder, decoders = _decoders(examples.input, examples.input_options)
-        self._origin = Origin(examples.input, examples.kind, self._decoder, endpoint=examples.endpoint)
+        self._origin = Origin(
+            examples.entrance or examples.input, examples.kind, self._decoder, endpoint=examples.endpoint
+        )
         settings: Mapping[str, EntranceSettings] = {}
         self._pipeline = Pipeline(host, Normaliser("example", 1, host.recognisers), decoders, settings)
         lists = GivenLists({name: each.made() for name, each in examples.lists.items()})
