@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import ClassVar
 
 from mozdef_alerts.zeek.notice import in_log
-from mozdef_core import Awaited, DeadmanRule, Field, Term
+from mozdef_core import Awaited, DeadmanRule, Field, Items, Term
 
 
 class DeadmanBro(DeadmanRule["DeadmanBro.Options"]):
@@ -16,9 +16,7 @@ class DeadmanBro(DeadmanRule["DeadmanBro.Options"]):
     class Options(DeadmanRule.Options):
         """Options in the table ``[alerts.deadman_bro]``."""
 
-        hosts: list[str] = Field(
-            [], description="host names of the sensors; without any the rule is inactive"
-        )
+        hosts: Items = Field([], description="host names of the sensors; without any the rule is inactive")
         heartbeat_note: str = Field(
             "MozillaAlive::Bro_Is_Watching_You",
             description="the notice by which a sensor says that it is alive",

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from mozdef_alerts.conditions import any_of
 from mozdef_alerts.geomodel.asn_movement import AsnMovement
 from mozdef_alerts.geomodel.locality import Hop, Locality, hops, kept, updated
 from mozdef_core import (
@@ -18,14 +17,12 @@ from mozdef_core import (
     Event,
     Exists,
     Field,
-    In,
+    ListOption,
     Options,
     Query,
     QueryString,
     Severity,
     StateRule,
-    Subnet,
-    Terms,
     Window,
     hookimpl,
 )
@@ -40,8 +37,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 class Whitelist(Options):
     """Whom the rule does not look at."""
 
-    users: list[str] = Field([], description="user names, or @list")
-    cidrs: list[str] = Field([], description="networks that users may come from, IPv4 and IPv6, or @list")
+    users: ListOption = Field(ListOption(), description="user names, or @list")
+    cidrs: ListOption = Field(
+        ListOption(), description="networks that users may come from, IPv4 and IPv6, or @list"
+    )
 
 
 class AsnMovementOptions(Options):
@@ -91,11 +90,9 @@ class GeomodelLocation(StateRule["GeomodelLocation.Options"]):
     def _condition(self) -> Query:
         allowed = self.options.whitelist
         query = QueryString(self.options.query) & Exists(_USERNAME)
-        users, networks = _split(allowed.users), _split(allowed.cidrs)
-        if allowed.users:
-            query &= ~any_of([Terms(_USERNAME, users[0]), *(In(_USERNAME, name) for name in users[1])])
-        if allowed.cidrs:
-            query &= ~any_of([Subnet(_ADDRESS, networks[0]), *(In(_ADDRESS, name) for name in networks[1])])
+        for field, values in ((_USERNAME, allowed.users), (_ADDRESS, allowed.cidrs)):
+            if values:
+                query &= ~values.condition(field)
         return query
 
     @property
@@ -182,10 +179,3 @@ def _versioned(address: str) -> Mapping[str, str]:
     except ValueError:
         return {}
     return {f"sourceipv{version}address": address}
-
-
-def _split(values: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the plain values and the names of lists."""
-    given = list(values)
-    plain = [value for value in given if not value.startswith("@")]
-    return plain, [value[1:] for value in given if value.startswith("@")]
