@@ -200,6 +200,17 @@ def test_an_alert_that_was_closed_is_not_raised_again_by_what_comes_late() -> No
     site.arrive(login(2, 10, "ines", "FR", received=22))
     site.run(23)
     assert [one.id for one in site.alerts] == [alert.id]
+    assert max(row.end_us for row in site.book.intervals("new", 0, 10**17)) == START_US + 23 * MINUTE
+
+
+def test_just_the_span_later_it_is_not_new_and_a_moment_after_that_it_is() -> None:
+    site = Site(OLD)
+    site.arrive(login(1, 1, "ines", "FR"), login(2, 1 + SPAN, "ines", "FR"))
+    site.run(40)
+    assert len(site.alerts) == 1
+    site.arrive(event_at((1 + 2 * SPAN) * 60 + 0.001, name="x", username="ines", country="FR"))
+    site.run(70)
+    assert len(site.alerts) == 2
 
 
 def test_what_was_not_seen_for_long_is_forgotten() -> None:
