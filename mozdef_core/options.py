@@ -112,7 +112,7 @@ Items = Annotated[list[str], BeforeValidator(split_items)]
 """A list of texts, as operators write it: a list, or a text with commas, or else blanks, between its items."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ListOption:
     """The type of an option that takes texts and names of lists that people keep: ``["10.0.0.0/8", "@scanners"]``.
 
@@ -142,6 +142,10 @@ class ListOption:
     def lists(self) -> Sequence[str]:
         """The names of the lists, without the ``@``."""
         return [item[1:] for item in self.items if item.startswith("@")]
+
+    def __repr__(self) -> str:
+        """Return it as it is written in a configuration."""
+        return repr(list(self.items))
 
     def __bool__(self) -> bool:
         """Return whether there are any items; a list that is empty now may hold something tomorrow."""

@@ -60,6 +60,11 @@ class AggregationRule(GroupedRule[AggregationOptionsType]):
         """Return the query that an event must match; called once, when the rule is made, unless it is inactive."""
         return self.query
 
+    @property
+    def looks_for(self) -> Sequence[Query]:
+        """The condition, and the fields that make the group; nothing for a rule that is inactive."""
+        return () if self._condition is None else (self._in_a_group(self._condition),)
+
     def distinct(self) -> Mapping[str, int]:
         """Return how many distinct values a finding must have by path; override it where options say so."""
         return self.having

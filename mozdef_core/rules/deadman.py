@@ -135,6 +135,11 @@ class DeadmanRule(Rule[DeadmanOptionsType]):
             else:
                 yield each
 
+    @property
+    def looks_for(self) -> Sequence[Query]:
+        """What must be seen again and again; nothing for a rule that is inactive."""
+        return [each.query for each in self._awaited]
+
     @abstractmethod
     def awaited(self) -> Iterable[Awaited]:
         """Return what must be seen again and again; called once, when the rule is made, unless it is inactive."""

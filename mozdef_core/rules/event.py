@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -41,6 +41,11 @@ class EventRule(Rule[RuleOptionsType]):
     def concerns(self) -> Query | None:
         """The condition; of a rule that is inactive, or one that finds in its own way, None."""
         return self._condition if type(self).alert_match is EventRule.alert_match else None
+
+    @property
+    def looks_for(self) -> Sequence[Query]:
+        """The condition; nothing for a rule that is inactive."""
+        return () if self._condition is None else (self._condition,)
 
     def matches(self, event: Event) -> bool:
         """Return whether an event that the query found is really meant; for what no query can say."""

@@ -16,6 +16,7 @@ from mozdef_core.event import Event
 from mozdef_core.markers import hookimpl
 from mozdef_core.options import Duration, Field
 from mozdef_core.query.groups import check_group_field, group_values
+from mozdef_core.query.model import Bool, Exists, Query
 from mozdef_core.rules.group import UNKNOWN, Group
 from mozdef_core.rules.rule import Rule, ScheduledOptions
 from mozdef_core.walk import Finding, Trigger, walk
@@ -94,6 +95,12 @@ class GroupedRule(Rule[GroupedOptionsType]):
             return group_values(event, self._by[0])
         parts = [sorted(group_values(event, field)) for field in self._by]
         return [joined(combination) for combination in product(*parts)]
+
+    def _in_a_group(self, query: Query) -> Query:
+        """Return a condition with what an event must have besides to be in a group, unless that is worked out."""
+        if type(self).expand is not GroupedRule.expand:
+            return query
+        return Bool(must=(query, *map(Exists, self._by)))
 
     def matches(self, event: Event) -> bool:
         """Return whether an event that the query found is really meant; for what no query can say."""

@@ -15,7 +15,7 @@ from mozdef_core.event import LATE_HORIZON_S, Event
 from mozdef_core.markers import hookimpl
 from mozdef_core.options import Duration, Field
 from mozdef_core.query.groups import check_group_field, group_values, in_group
-from mozdef_core.query.model import All, Query
+from mozdef_core.query.model import All, Bool, Exists, Query
 from mozdef_core.rules.grouped import joined
 from mozdef_core.rules.state import StateOptions, StateRule
 from mozdef_core.window import RuleMemory, Window
@@ -97,6 +97,13 @@ class NewValueRule(StateRule[NewValueOptionsType]):
     def condition(self) -> Query:
         """Return the query that an event must match; called once, when the rule is made, unless it is inactive."""
         return self.query
+
+    @property
+    def looks_for(self) -> Sequence[Query]:
+        """The condition, for an entity and a value; nothing for a rule that is inactive."""
+        if self._condition is None:
+            return ()
+        return (Bool(must=(self._condition, *map(Exists, (*self._by, *self._value_of)))),)
 
     @property
     def warm_up(self) -> timedelta:

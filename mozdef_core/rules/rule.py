@@ -107,6 +107,14 @@ class Rule(ABC, Generic[RuleOptionsType]):
         return None
 
     @property
+    def looks_for(self) -> Sequence[Query]:
+        """What the events must match by which it finds something, as far as queries can say it; empty when they cannot.
+
+        It is for those who ask whether a rule could find anything at all, and for nobody who looks for events.
+        """
+        return ()
+
+    @property
     def look_back(self) -> timedelta:
         """How far behind the span that it is run over the rule looks: a late event makes so much be run again."""
         return timedelta(0)

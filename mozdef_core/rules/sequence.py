@@ -73,6 +73,11 @@ class SequenceRule(GroupedRule[SequenceOptionsType]):
         """Return the steps; called once, when the rule is made, unless it is inactive."""
         return self.steps
 
+    @property
+    def looks_for(self) -> Sequence[Query]:
+        """The condition of each step, and the fields that make the group."""
+        return [self._in_a_group(step.query) for step in self._steps]
+
     def _triggers(self, window: Window) -> Callable[[], Trigger]:
         tests = [window.compiled(step.query) for step in self._steps]
         least = [step.at_least for step in self._steps]

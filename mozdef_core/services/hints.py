@@ -20,6 +20,11 @@ def unknown_fields(
     """
     wanted = sorted({*named(query), *further})
     known = [info.name for info in store.fields(between)] if wanted else []
+    return unknown_among(wanted, known)
+
+
+def unknown_among(wanted: Iterable[str], known: Sequence[str]) -> Sequence[str]:
+    """Return a sentence for each name that is neither a field that events have nor an object that holds one."""
     return [
         f"no event of this time has a field {name!r}{_nearest(name, known)}"
         for name in wanted

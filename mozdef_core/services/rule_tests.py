@@ -67,6 +67,16 @@ def find(patterns: Sequence[str]) -> Sequence[Installed]:
     return [item for item in installed(RULES) if item.name in wanted]
 
 
+def counts(rule: Installed) -> tuple[int, int]:
+    """Return how many examples of a rule fire and how many nearly do, without running any; none of a broken file."""
+    path = path_of(rule.target)
+    try:
+        examples = read(path) if path is not None else None
+    except ConfigError:
+        return 0, 0
+    return (0, 0) if examples is None else (len(examples.fires), len(examples.nearly))
+
+
 def run(rule: Installed) -> Result:
     """Run the examples of one rule. Nothing that it does gets out of this but its result."""
     path = path_of(rule.target)

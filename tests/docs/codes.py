@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from mozdef_core.normalise import limits, tags
+from mozdef_core.services import rule_lint
 from mozdef_core.services.web.policy import Limits, WebSettings
 
 _WEB: Final = WebSettings()
@@ -97,4 +98,5 @@ TABLES: Final[Mapping[str, Mapping[str, str]]] = {
     "Requests to the API that are refused": QUESTIONS,
     "Notes in `mozdef.problems` of an event": NOTES,
     "Failures of rules and alert actions": ACTIONS,
+    "Remarks about rules": rule_lint.CODES,
 }

@@ -354,7 +354,18 @@ def found_codes() -> set[str]:
 
 
 MARKS = frozenset(
-    {"InvalidItemError", "RefusalError", "ApiError", "note", "_skip", "dead_letter", "_problem", "Refuse"}
+    {
+        "InvalidItemError",
+        "RefusalError",
+        "ApiError",
+        "note",
+        "_skip",
+        "dead_letter",
+        "_problem",
+        "Problem",
+        "Refuse",
+    }
+    | {"Remark"}
 )
 
 

@@ -86,6 +86,7 @@ def test_the_lists_of_every_rule_are_written_alike() -> None:
 def test_an_option_is_given_out_as_it_was_given() -> None:
     given_ = Given.model_validate({"skip": "10.0.0.0/8 @scanners"})
     assert given_.model_dump()["skip"] == ["10.0.0.0/8", "@scanners"]
+    assert repr(given_.skip) == "['10.0.0.0/8', '@scanners']"
     assert Given.model_validate(given_.model_dump()) == given_
     assert Given.model_json_schema()["properties"]["skip"]["items"] == {"type": "string"}
     assert (list(given_.skip.texts), list(given_.skip.lists)) == (["10.0.0.0/8"], ["scanners"])

@@ -16,9 +16,12 @@ class CommandFolder(click.Group):
         return sorted(self._modules())
 
     def _modules(self) -> dict[str, str]:
-        """Return the module of each command; an underscore at its end keeps it from being a word of Python."""
+        """Return the module of each command; an underscore at its end keeps it from being a word of Python.
+
+        One at the beginning is that of a module with parts of another's command.
+        """
         names = (module.name for module in pkgutil.iter_modules(__path__))
-        return {name.rstrip("_").replace("_", "-"): name for name in names}
+        return {name.rstrip("_").replace("_", "-"): name for name in names if not name.startswith("_")}
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of one command."""

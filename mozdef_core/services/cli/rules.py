@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mozdef_core.services.cli import _rules_checks
 from mozdef_core.services.cli.search import read_moment
 from mozdef_core.services.terminal import (
     config_option,
@@ -31,6 +32,10 @@ _SHOWN = 3
 @click.group()
 def command() -> None:
     """Try out the rules, on their examples and on history."""
+
+
+command.add_command(_rules_checks.coverage)
+command.add_command(_rules_checks.lint)
 
 
 @command.command("test")
