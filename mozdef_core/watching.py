@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 
 from mozdef_core.errors import QueryError
@@ -24,7 +25,7 @@ LEAST: Final = 2
 _DOMAIN: Final = re.compile(r"(?:[\w-]{1,63}\.)+[^\W\d_](?:[\w-]{0,61}\w)", re.UNICODE)
 _NAMES: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+")
 _ADDRESSES: Final = re.compile(r"(?<![\w])[0-9a-fA-F:.]++(?![\w])")
-_OWN: Final = "mozdef"
+_UNSEARCHED: Final = frozenset({"mozdef", "receivedtimestamp", "utctimestamp", "timestamp"})
 
 
 class WatchEntry(NamedTuple):
@@ -184,12 +185,12 @@ class Finder:
     def _in_string(self, text: str, *, analysed: bool) -> Iterator[WatchEntry]:
         if self._texts:
             yield from self._phrases_in(text) if analysed else self._texts.get(fold(text), ())
-        if self._domains and "." in text:
-            for name in _NAMES.findall(fold(text)):
-                yield from self._above(name.strip("-"))
-        if self._networks and ("." in text or ":" in text):
-            for candidate in _ADDRESSES.findall(text):
-                for network in _read(candidate):
+        if "." in text or ":" in text:
+            if self._domains:
+                for name in _names(text):
+                    yield from self._above(name)
+            if self._networks:
+                for network in _addresses(text):
                     yield from self._holding(network)
 
     def _phrases_in(self, text: str) -> Iterator[WatchEntry]:
@@ -227,9 +228,9 @@ class _AnyList:
 
 
 def _strings(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield every string of an event with the name of its outermost field, but for what MozDef says about it."""
+    """Yield every string of an event with the name of its outermost field, but for times and what MozDef says."""
     for name, value in body.items():
-        if name != _OWN:
+        if name not in _UNSEARCHED:
             for text in _texts(value):
                 yield name, text
 
@@ -246,9 +247,23 @@ def _texts(node: Any) -> Iterator[str]:
             waiting.extend(present)
 
 
+@lru_cache(maxsize=4_096)
+def _names(text: str) -> tuple[str, ...]:
+    """Return what looks like names of hosts in a text, without case; texts come again and again."""
+    return tuple(name.strip("-") for name in _NAMES.findall(fold(text)))
+
+
+@lru_cache(maxsize=4_096)
+def _addresses(text: str) -> tuple[Network, ...]:
+    """Return the addresses in a text."""
+    return tuple(network for candidate in _ADDRESSES.findall(text) for network in _read(candidate))
+
+
 def _read(candidate: str) -> Iterator[Network]:
     """Yield the address that a piece of text is; where it is none, those left and right of a colon, as of a port."""
     for text in dict.fromkeys((candidate, candidate.strip(".:"))):
+        if text.count(".") != 3 and text.count(":") < 2:
+            continue
         try:
             yield read_network(text)
         except QueryError:
