@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import ClassVar, Final, TypeVar
 
 from mozdef_core.event import Event
-from mozdef_core.query.evaluate import compile as compile_query
 from mozdef_core.query.lists import names_in
 from mozdef_core.query.model import Bool, Query
 from mozdef_core.rules.grouped import GroupedOptions, GroupedRule
@@ -64,8 +63,7 @@ class SequenceRule(GroupedRule[SequenceOptionsType]):
         super().__init__(options)
         self._steps = tuple(self.path()) if self.inactive is None else ()
         for step in self._steps:
-            if not names_in(step.query):  # what a list holds is only known when it runs
-                compile_query(step.query)
+            _check(step.query)
         if not self._steps and self.inactive is None:
             raise ValueError(f"{type(self).__name__}.steps: expected at least one step")
 
@@ -88,6 +86,17 @@ class SequenceRule(GroupedRule[SequenceOptionsType]):
     def _findings(self, window: Window) -> Iterator[Finding]:
         query = Bool(should=tuple(step.query for step in self._steps))
         return self._walk(window, window.search(query, before=self.window))
+
+
+def _check(query: Query) -> None:
+    """Refuse a step without a meaning when the rule is made, as far as it looks into no list.
+
+    :raises QueryError: it has none.
+    """
+    from mozdef_core.query import evaluate  # 60 ms of grammar: only for who has sequences
+
+    if not names_in(query):  # what a list holds is only known when it runs
+        evaluate.compile(query)
 
 
 class InOrder(Trigger):
