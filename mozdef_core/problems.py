@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final, get_args
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol, get_args
 
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic.fields import FieldInfo
 
 from mozdef_core.options import Secret
@@ -149,8 +149,15 @@ def _sentence(error: Any) -> str:
     return f"{message[:1].lower()}{message[1:]}"
 
 
+class Errors(Protocol):
+    """What pydantic found, or some of it."""
+
+    def errors(self, *, include_url: bool) -> Sequence[Any]:
+        """Return one mapping for each problem."""
+
+
 def describe(
-    error: ValidationError,
+    error: Errors,
     model: type[BaseModel],
     where: str,
     noun: str = "option",

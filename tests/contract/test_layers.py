@@ -27,6 +27,7 @@ LAYERS = (
         "inflight",
         "health",
         "rules",
+        "rulefiles",
         "exemptions",
         "walk",
         "silence",
