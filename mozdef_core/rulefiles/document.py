@@ -52,7 +52,7 @@ class Document:
             listed = isinstance(node, list) and isinstance(part, int) and part < len(node)
             if not listed and not (isinstance(node, dict) and part in node):
                 return place[:depth]
-            node = node[part]  # type: ignore[index]
+            node = node[part]
         return place
 
     def line(self, place: Place) -> int:
