@@ -156,9 +156,12 @@ class _Reading:
         table = self._table("alerts")
         rules = {name: below for name, below in table.items() if isinstance(below, dict)}
         for name in table:
-            if name not in rules and name != "enabled":
-                self.problems.append(f"alerts: unknown key {name!r}{suggestion(name, ['enabled'])}")
-        return AlertSettings(enabled=self._names("enabled", table, "alerts."), rules=rules)
+            if name not in rules and name not in ("enabled", "folders"):
+                self.problems.append(
+                    f"alerts: unknown key {name!r}{suggestion(name, ['enabled', 'folders'])}"
+                )
+        folders = tuple(map(Path, self._names("folders", table, "alerts.")))
+        return AlertSettings(enabled=self._names("enabled", table, "alerts."), folders=folders, rules=rules)
 
     def _retention(self) -> RetentionSettings:
         spans: dict[str, timedelta | None] = {}

@@ -68,10 +68,11 @@ class _FreshEntryPoints:
     """
 
     namespace: str
+    points: Sequence[importlib.metadata.EntryPoint] | None = None
 
     def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
-        """Return the entry points of the group, read from the installed metadata."""
-        return _entry_points(self.namespace)
+        """Return the entry points of the group, read from the installed metadata unless that was just done."""
+        return _entry_points(self.namespace) if self.points is None else list(self.points)
 
 
 class _Named(_FreshEntryPoints, NamedExtensionManager[Any]):
@@ -88,9 +89,13 @@ def _entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
 
 def installed(group: str) -> list[Installed]:
     """Return what is installed in an entry point group, by name, without importing any of it."""
+    return _named(group, _entry_points(group))
+
+
+def _named(group: str, points: Iterable[importlib.metadata.EntryPoint]) -> list[Installed]:
     return [
         Installed(group, point.name, point.value, point.dist.name, point.dist.version)
-        for point in _entry_points(group)
+        for point in points
         if point.dist is not None
     ]
 
@@ -199,6 +204,21 @@ def load_class(group: str, name: str) -> type[Any]:
     return load_driver(group, name)
 
 
+def load_each(group: str, names: Iterable[str]) -> Mapping[str, tuple[type[Any], str] | ConfigError]:
+    """Import several things of a group that are plugins, rules or inputs; by name the class and its version.
+
+    What cannot be imported has its error instead, and keeps no other from it.
+    """
+    found: dict[str, tuple[type[Any], str] | ConfigError] = {}
+    shelf = _Group(group, _TABLES[group], {})
+    for name in names:
+        try:
+            found[name] = shelf.load(name)
+        except ConfigError as error:
+            found[name] = error
+    return found
+
+
 def enabled(config: Config, group: str) -> tuple[str, ...]:
     """Return the installed names that the configuration enables in a group, patterns replaced by what they match."""
     if group == PLUGINS:
@@ -208,8 +228,14 @@ def enabled(config: Config, group: str) -> tuple[str, ...]:
     if group != RULES:
         return (str(getattr(config.core, GROUPS[group])),)
     known = [item.name for item in installed(group)]
-    names = (_matching(pattern, known) or [pattern] for pattern in config.alerts.enabled)
+    names = (_matching(_of_pack(pattern, known), known) or [pattern] for pattern in config.alerts.enabled)
     return tuple(dict.fromkeys(name for found in names for name in found))
+
+
+def _of_pack(pattern: str, known: Iterable[str]) -> str:
+    """Return the name of a pack of rules where a pattern means rules of it, ``pack:*``; else the pattern."""
+    pack, colon, _ = pattern.partition(":")
+    return pack if colon and pack in known else pattern
 
 
 def _matching(pattern: str, known: Iterable[str]) -> list[str]:
@@ -289,7 +315,8 @@ class _Group:
         self.tables = tables
         self.kinds = kinds or {}
         self.problems: list[str] = []
-        self.installed = installed(group)
+        self.points = _entry_points(group)
+        self.installed = _named(group, self.points)
         self.known = sorted({item.name for item in self.installed})
 
     def classes(self, names: Iterable[str]) -> dict[str, tuple[type[Any], str]]:
@@ -322,11 +349,12 @@ class _Group:
         if kind not in self.known:
             place = _ENABLE[self.group] if kind == name else f"{where}.kind"
             raise ConfigError([f"{place}: {self._missing(kind)}"])
-        _refuse_doubles(self.group, kind, where)
+        _refuse_doubles(self.group, kind, where, self.installed)
         item = next(item for item in self.installed if item.name == kind)
+        points = [point for point in self.points if point.name == kind]
         failures: list[BaseException] = []
         try:
-            extensions = _Named(
+            extensions = type("_These", (_Named,), {"points": points})(
                 self.group, [kind], on_load_failure_callback=lambda _manager, _point, error: failures.append(error),
                 on_missing_entrypoints_callback=None,
             ).extensions  # fmt: skip
@@ -376,9 +404,10 @@ def _all_or_nothing(found: tuple[list[Plugin], list[str]]) -> list[Plugin]:
     return plugins
 
 
-def _refuse_doubles(group: str, name: str, where: str) -> None:
+def _refuse_doubles(group: str, name: str, where: str, known: Iterable[Installed] | None = None) -> None:
     """Refuse a name that two distributions claim: stevedore would take the last one without a word."""
-    claims = [f"{item.distribution} {item.version}" for item in installed(group) if item.name == name]
+    items = installed(group) if known is None else known
+    claims = [f"{item.distribution} {item.version}" for item in items if item.name == name]
     if len(claims) > 1:
         raise ConfigError(
             [f"{where}: {' and '.join(claims)} both bring a {GROUPS[group]} {name!r}; uninstall one"]

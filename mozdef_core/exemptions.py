@@ -152,6 +152,10 @@ class Exemptions:
             self._all = tuple(exemptions)
             self._tests = {}
 
+    def renew(self, tags: Mapping[str, Collection[str]], silences: Collection[str]) -> None:
+        """Know other rules from now on, by their tags, and which of them look for silence."""
+        self._tags, self._silences = tags, frozenset(silences)
+
     def __call__(self, rule: str, /) -> Screen | None:
         """Return what decides about the events of a rule in one run; None when no exemption concerns it.
 

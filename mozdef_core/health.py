@@ -189,7 +189,14 @@ class Health:
         """Return whether a plugin must not be called now; when its time is over the next call is its trial."""
         if name not in self.suspended_names:
             return False
-        return self.clock() < self._records[name].suspended_until_ns
+        record = self._records.get(name)
+        return record is not None and self.clock() < record.suspended_until_ns
+
+    def forget(self, name: str) -> None:
+        """Know nothing more of a plugin that is gone, or is another one by the same name from now on."""
+        with self._lock:
+            self.suspended_names.discard(name)
+            self._records.pop(name, None)
 
     def claim(self, record: Record) -> bool:
         """Take the one call that a suspended plugin is given when its time is over.

@@ -360,11 +360,12 @@ class RetentionSettings(BaseModel):
 
 
 class AlertSettings(BaseModel):
-    """``[alerts]``: the rules that are enabled, by name or glob, and the options of each."""
+    """``[alerts]``: the enabled rules, by name or glob, folders of rule files, and the options of each rule."""
 
     model_config = ConfigDict(frozen=True)
 
     enabled: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
     rules: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict, repr=False)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -65,6 +67,16 @@ class Runner:
         self._attempts = Attempts(host, store, ledger, clock, excepted, degraded)
         self._clock = clock
         self._meters: dict[str, Meter] = {}
+
+    def renewed(self, host: Host) -> Runner:
+        """Return one that runs the rules of another host, and knows of all rules how they do."""
+        other = copy(self)
+        other._host, other._attempts = host, replace(self._attempts, host=host)
+        return other
+
+    def drop(self, key: str) -> None:
+        """Know nothing more of a rule that is gone, by its key in the ledger."""
+        self._meters.pop(key, None)
 
     def add(self, rule: Scheduled) -> None:
         """Take a rule, or take it again once it or a plugin has changed: what had failed is due at once.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, NamedTuple
@@ -140,6 +140,24 @@ class Found(NamedTuple):
     owed: list[OwedSpan]
 
 
+class _Force(NamedTuple):
+    """The rules in force, and what is made for them."""
+
+    host: Host
+    rules: Mapping[str, Plugin]
+    staged: Collection[str]
+    conditions: Conditions
+    dispatch: Dispatch
+
+
+def _force(host: Host, lists: Lists) -> _Force:
+    traits = {rule: traits_of(rule) for rule in host.table("alert_match").plugins}
+    rules = {rule.name: rule for rule, said in traits.items() if said.streams}
+    staged = {rule.name for rule, said in traits.items() if said.mode == "staged"}
+    conditions = Conditions(lists)
+    return _Force(host, rules, staged, conditions, Dispatch(list(rules.values()), conditions))
+
+
 class Detector:
     """Runs the rules on the stream; a rule that fails, takes too long or is suspended affects only itself.
 
@@ -149,53 +167,54 @@ class Detector:
     """
 
     def __init__(self, host: Host, lists: Lists = NO_LISTS, exemptions: Exemptions | None = None) -> None:
-        self._host = host
+        self._lists = lists
         self._exemptions = Exemptions(lists) if exemptions is None else exemptions
-        traits = {rule: traits_of(rule) for rule in host.table("alert_match").plugins}
-        self._rules = {rule.name: rule for rule, said in traits.items() if said.streams}
-        self._staged = {rule.name for rule, said in traits.items() if said.mode == "staged"}
-        self._conditions = Conditions(lists)
-        self._dispatch = Dispatch(list(self._rules.values()), self._conditions)
+        self._force = _force(host, lists)
+
+    def renew(self, host: Host) -> None:
+        """Run the rules of another host from now on; whatever is under way ends with those it began with."""
+        self._force = _force(host, self._lists)
 
     def window(self, events: Sequence[Event]) -> EventsWindow:
         """Return a window over these events that shares compiled queries with every other."""
-        return EventsWindow(events, self._conditions)
+        return EventsWindow(events, self._force.conditions)
 
     def stream(self, window: EventsWindow, first: str, last: str) -> Found:
         """Run every rule over those events of a batch just accepted that concern it.
 
         :param first: least id of the batch's events; ``last`` the greatest: what is owed when a rule fails.
         """
-        found = Found([], [])
-        self._conditions.renew()
-        concerned = self._dispatch.concerned(window.events)
-        for rule in self._rules.values():
-            if self._dispatch.knows(rule) and rule.name not in concerned:
+        force, found = self._force, Found([], [])
+        force.conditions.renew()
+        concerned = force.dispatch.concerned(window.events)
+        for rule in force.rules.values():
+            if force.dispatch.knows(rule) and rule.name not in concerned:
                 continue
-            if self._host.suspended(rule):
+            if force.host.suspended(rule):
                 found.owed.append(OwedSpan(rule.name, first, last, "the rule was suspended"))
                 continue
             events = concerned.get(rule.name)
-            outcome = self._run(rule, window if events is None else self.window(events))
+            given = window if events is None else EventsWindow(events, force.conditions)
+            outcome = self._run(force, rule, given)
             if isinstance(outcome, str):
                 found.owed.append(OwedSpan(rule.name, first, last, outcome))
             else:
                 found.alerts.extend(outcome)
         return found
 
-    def _run(self, rule: Plugin, window: Window) -> list[Alert] | str:
+    def _run(self, force: _Force, rule: Plugin, window: Window) -> list[Alert] | str:
         """Return what a rule found, or why it did not get through."""
         try:
             screen = self._exemptions(rule.name)
         except QueryError as error:
             return f"exception: {error}"
         given = window if screen is None else ScreenedWindow(window, screen)
-        outcome = self._host.call(rule, "alert_match", window=given)
+        outcome = force.host.call(rule, "alert_match", window=given)
         if outcome.problem is not None:
             return f"{outcome.problem[0]}: {outcome.problem[1]}"
         if screen is not None:
             self._exemptions.note(screen)
-        staged = rule.name in self._staged
+        staged = rule.name in force.staged
         return [replace(alert, rule=rule.name, staged=staged) for alert in outcome.value or ()]
 
     def run_owed(self, store: EventStore, book: AlertBook, now_us: int, batch: int = 5_000) -> int:
@@ -205,13 +224,13 @@ class Detector:
 
         :returns: how many spans were settled.
         """
-        settled = 0
-        self._conditions.renew()
-        for key, span, failures in book.owed_spans(self._rules.keys(), now_us):
-            rule = self._rules[span.rule]
-            if self._host.suspended(rule):
+        force, settled = self._force, 0
+        force.conditions.renew()
+        for key, span, failures in book.owed_spans(force.rules.keys(), now_us):
+            rule = force.rules[span.rule]
+            if force.host.suspended(rule):
                 continue
-            alerts = self._over_store(rule, span, store, batch)
+            alerts = self._over_store(force, rule, span, store, batch)
             if isinstance(alerts, str):
                 wait_s = OWED_RETRY_S[min(failures, len(OWED_RETRY_S) - 1)]
                 log.warning(
@@ -223,18 +242,20 @@ class Detector:
                 settled += 1
         return settled
 
-    def _over_store(self, rule: Plugin, span: OwedSpan, store: EventStore, batch: int) -> list[Alert] | str:
+    def _over_store(
+        self, force: _Force, rule: Plugin, span: OwedSpan, store: EventStore, batch: int
+    ) -> list[Alert] | str:
         alerts: list[Alert] = []
         events: list[Event] = []
         for event in store.between_ids(span.first, span.last):
             events.append(event)
             if len(events) == batch:
-                found = self._run(rule, self.window(events))
+                found = self._run(force, rule, EventsWindow(events, force.conditions))
                 if isinstance(found, str):
                     return found
                 alerts.extend(found)
                 events = []
-        found = self._run(rule, self.window(events))
+        found = self._run(force, rule, EventsWindow(events, force.conditions))
         if isinstance(found, str):
             return found
         return alerts + found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from pydantic import ValidationError, create_model
@@ -51,10 +52,22 @@ _ATTRIBUTES: Final = (
 )
 
 
-class EventOfFile(EventRule[RuleOptions]):
-    """An event rule that stands in a file."""
+class OfFile:
+    """A rule that stands in a file.
+
+    :cvar name: of the rule, as the file has it.
+    :cvar stands_in: the file.
+    :cvar examples: as they stand in it.
+    """
 
     name: ClassVar[str]
+    stands_in: ClassVar[Path | None] = None
+    examples: ClassVar[Mapping[str, Any] | None] = None
+
+
+class EventOfFile(OfFile, EventRule[RuleOptions]):
+    """An event rule that stands in a file."""
+
     template: ClassVar[Template]
     kept: ClassVar[Sequence[str]] = ()
 
@@ -68,10 +81,9 @@ class EventOfFile(EventRule[RuleOptions]):
         return {**super().details(event), **_kept([event], self.kept)}
 
 
-class _Grouped:
+class _Grouped(OfFile):
     """What files say of rules that look at groups."""
 
-    name: ClassVar[str]
     template: ClassVar[Template]
     kept: ClassVar[Sequence[str]] = ()
 
@@ -97,10 +109,9 @@ class SequenceOfFile(_Grouped, SequenceRule[SequenceRule.Options]):
         return {**super().details(group), **_kept(group.events, self.kept)}
 
 
-class DeadmanOfFile(DeadmanRule[DeadmanRule.Options]):
+class DeadmanOfFile(OfFile, DeadmanRule[DeadmanRule.Options]):
     """A dead-man rule that stands in a file."""
 
-    name: ClassVar[str]
     template: ClassVar[Template]
     query: ClassVar[Query]
     about: ClassVar[str]
@@ -122,10 +133,9 @@ class DeadmanOfFile(DeadmanRule[DeadmanRule.Options]):
         return self.template.fill(known, lambda _path, _form: "")
 
 
-class NewValueOfFile(NewValueRule[NewValueRule.Options]):
+class NewValueOfFile(OfFile, NewValueRule[NewValueRule.Options]):
     """A new-value rule that stands in a file."""
 
-    name: ClassVar[str]
     template: ClassVar[Template]
     kept: ClassVar[Sequence[str]] = ()
 
@@ -139,7 +149,7 @@ class NewValueOfFile(NewValueRule[NewValueRule.Options]):
         return {**super().details(event, entity, value), **_kept([event], self.kept)}
 
 
-class GenericOfFile(AggregationRule[AggregationRule.Options]):
+class GenericOfFile(OfFile, AggregationRule[AggregationRule.Options]):
     """A generic rule that stands in a file (detections.md C1)."""
 
     title: ClassVar[str]
@@ -155,7 +165,7 @@ class GenericOfFile(AggregationRule[AggregationRule.Options]):
         return f"{self.title} ({group.count}): {group.key}{''.join(parts)}"
 
 
-class DeadmanListOfFile(DeadmanRule[DeadmanRule.Options]):
+class DeadmanListOfFile(OfFile, DeadmanRule[DeadmanRule.Options]):
     """Searches that must find something, and stand in a file (detections.md C2)."""
 
     entries: ClassVar[Sequence[Any]]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from mozdef_core.errors import QueryError
 from mozdef_core.problems import describe, suggestion
 from mozdef_core.query.model import Query, Search
-from mozdef_core.rulefiles.classes import class_of, deadman_class, generic_class
+from mozdef_core.rulefiles.classes import OfFile, class_of, deadman_class, generic_class
 from mozdef_core.rulefiles.document import Document, DocumentError, Place, read_document
 from mozdef_core.rulefiles.forms import (
     FORMS,
@@ -97,10 +97,14 @@ def read_content(path: Path, content: bytes) -> RuleFile:
         document = read_document(path, content)
     except DocumentError as error:
         return RuleFile(path, path.stem, problems=[f"{path}:{error.line}: {error}"])
+    reader = _Reader(path, content, document)
     try:
-        found = _Reader(path, content, document).read()
+        found = reader.read()
     except _WrongError as wrong:
-        return RuleFile(path, _name_in(document) or path.stem, problems=wrong.problems)
+        name = _name_in(path, document)
+        return RuleFile(path, name, problems=wrong.problems, used=reader.used)
+    if found.cls is not None and issubclass(found.cls, OfFile):
+        found.cls.stands_in, found.cls.examples = path, found.examples
     bad = _bad_name(found.name.rpartition(":")[2])
     return (
         replace(found, cls=None, problems=[f"{path}:{document.line(('name',))}: name: {bad}"])
@@ -109,10 +113,15 @@ def read_content(path: Path, content: bytes) -> RuleFile:
     )
 
 
-def _name_in(document: Document) -> str | None:
+def _name_in(path: Path, document: Document) -> str:
+    """Return the name of a rule whose file is wrong, as far as it can be told."""
     value = document.value
+    if isinstance(value, dict) and "kind" not in value:
+        for key, prefix in (("search_string", "generic:"), ("alerts", "deadman:")):
+            if key in value:
+                return f"{prefix}{path.stem}"
     name = value.get("name") if isinstance(value, dict) and "kind" in value else None
-    return name if isinstance(name, str) and name else None
+    return name if isinstance(name, str) and name else path.stem
 
 
 def _bad_name(name: str) -> str | None:
@@ -217,6 +226,7 @@ class _Reader:
             raise _WrongError(
                 [self._at(place, f"kibana: expected a file beside this one, got {saved.file!r}")]
             )
+        self.used.append(path)
         try:
             content = path.read_bytes()
             search = Search.from_kibana(content, saved.title)
@@ -224,7 +234,6 @@ class _Reader:
             raise _WrongError([self._at(place, f"kibana: {path.name} cannot be read: {error}")]) from None
         except QueryError as error:
             raise _WrongError([self._at(place, f"kibana: {path.name}: {error}")]) from None
-        self.used.append(path)
         self._hash.update(content)
         return search.query
 

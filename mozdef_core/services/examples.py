@@ -20,6 +20,7 @@ from mozdef_core.alert import Severity
 from mozdef_core.errors import ConfigError
 from mozdef_core.event import isoformat, microseconds
 from mozdef_core.options import Duration
+from mozdef_core.problems import describe
 from mozdef_core.query.members import KINDS, Members
 
 BASE: Final = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -163,6 +164,18 @@ def read(path: Path) -> Examples:
         return Examples.model_validate(_plain(document))
     except ValidationError as error:
         raise ConfigError([_described(path, document, problem) for problem in error.errors()]) from None
+
+
+def read_value(value: Any, where: str) -> Examples:
+    """Return the examples that stand in a rule file.
+
+    :param where: what to call the place in sentences.
+    :raises ConfigError: they are not as they should be.
+    """
+    try:
+        return Examples.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(describe(error, Examples, where, "key")) from None
 
 
 def path_of(target: str) -> Path | None:

@@ -79,13 +79,18 @@ class RuleBooks:
 
         self._database = book.database
         self.lists = ListBook(book.database, also=self._refresh)
-        rules = host.table("alert_match").plugins
-        silences = [plugin.name for plugin in rules if traits_of(plugin).absence]
-        self.exemptions = Exemptions(self.lists, tags_of_rules(host), silences)
+        self.exemptions = Exemptions(self.lists)
         self._exceptions = ExceptionBook(book.database, self.exemptions)
         self.watch = WatchList(self.lists)
         self._watch = WatchBook(book.database, self.watch)
-        for plugin in host.table("alert_match").plugins:
+        self.renew(host)
+
+    def renew(self, host: Host) -> None:
+        """Serve the rules of another host from now on."""
+        rules = host.table("alert_match").plugins
+        silences = [plugin.name for plugin in rules if traits_of(plugin).absence]
+        self.exemptions.renew(tags_of_rules(host), silences)
+        for plugin in rules:
             use = getattr(plugin.instance, "use_watch_list", None)
             if use is not None:
                 use(self.watch)
