@@ -13,7 +13,7 @@ from mozdef_core.health import Health
 from mozdef_core.host import Host
 from mozdef_core.notification_routes import Router
 from mozdef_core.response import notifiers_of
-from mozdef_core.services.compose import find_enabled
+from mozdef_core.services.compose import find_all
 from mozdef_core.services.decoders import reserved_names
 
 _DRIVERS = (("mozdef.stores", "store"), ("mozdef.queues", "queue"), ("mozdef.schedulers", "scheduler"))
@@ -23,7 +23,8 @@ class Report(NamedTuple):
     """What there is to say about a configuration.
 
     :param problems: everything that would keep the service from starting.
-    :param notices: what is enabled and yet does nothing as it is configured, with the reason.
+    :param notices: what is enabled and yet does nothing as it is configured, with the reason; rule files that are
+        wrong, too, for they keep nothing from starting.
     """
 
     problems: list[str]
@@ -32,7 +33,7 @@ class Report(NamedTuple):
 
 def check(config: Config) -> Report:
     """Look at everything that the configuration names; plugins are made once, and closed again. Nothing is written."""
-    plugins, found = find_enabled(config)
+    plugins, found, warnings = find_all(config)
     inputs, wrong = discovery.find_inputs(config)
     found.extend(wrong)
     found.extend(reserved_names(inputs))
@@ -53,6 +54,7 @@ def check(config: Config) -> Report:
         for plugin in plugins
         for problem in getattr(plugin.instance, "problems", ())
     ]
+    notices += warnings
     try:
         host = Host(plugins, Health())
         try:

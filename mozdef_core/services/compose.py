@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import orjson
 
@@ -22,6 +22,8 @@ from mozdef_core.inflight import InFlight, path_of, remove_stale
 from mozdef_core.ports import EventStore, Queue, Scheduler
 from mozdef_core.services.listed_store import ListedStore
 from mozdef_core.services.rule_books import LazyLists
+from mozdef_core.services.rulebook import RuleLoader
+from mozdef_core.services.rules_in_force import RulesInForce
 from mozdef_core.site import Site
 
 if TYPE_CHECKING:
@@ -88,23 +90,42 @@ def open_guard(config: Config) -> BlockGuard:
     return BlockGuard(config.blocks.whitelist_networks, path, own_addresses())
 
 
+class Enabled(NamedTuple):
+    """The enabled plugins and rules that can be made.
+
+    :param problems: what is wrong with the others, so that nothing can start.
+    :param warnings: what is wrong with rules in files, which keep nothing from starting.
+    """
+
+    plugins: list[Plugin]
+    problems: list[str]
+    warnings: list[str]
+
+
 def find_enabled(config: Config) -> tuple[list[Plugin], list[str]]:
+    """Make those enabled plugins and rules that can be made, and say what is wrong with the others, files apart."""
+    found = find_all(config)
+    return found.plugins, found.problems
+
+
+def find_all(config: Config) -> Enabled:
     """Make those enabled plugins and rules that can be made, and say what is wrong with the others."""
     plugins, problems = discovery.find_plugins(config)
-    rules, wrong = discovery.find_rules(config)
-    return [*plugins, *rules], [*problems, *wrong]
+    loaded = RuleLoader(config, [plugin.name for plugin in plugins]).load({})
+    rules = [rule.plugin for rule in loaded.rules if rule.enabled and rule.plugin is not None]
+    return Enabled([*plugins, *rules], [*problems, *loaded.problems], list(loaded.warnings))
 
 
 def open_host(config: Config, role: str) -> Host:
-    """Make the enabled plugins and rules, and the host that calls them.
+    """Make the enabled plugins, and the host that calls them; rules have one of their own (:func:`open_rules`).
 
     A plugin whose call hung, so that the supervisor ended the process before this one, starts suspended.
     The host is to be closed by :func:`close_host`.
 
     :param role: names, with the process, the file in which a supervisor sees the calls in flight.
-    :raises ConfigError: with every problem of every plugin and rule.
+    :raises ConfigError: with every problem of every plugin.
     """
-    plugins, problems = find_enabled(config)
+    plugins, problems = discovery.find_plugins(config)
     if problems:
         raise ConfigError(problems)
     directory = _run_dir(config)
@@ -119,9 +140,17 @@ def open_host(config: Config, role: str) -> Host:
     if ended.exists():
         name = ended.read_text(encoding="utf-8")
         ended.unlink()
-        if any(plugin.name == name for plugin in plugins):
-            health.suspend(name, "a call hung and was ended from outside")
+        health.suspend(name, "a call hung and was ended from outside")
     return host
+
+
+def open_rules(config: Config, host: Host, book: SqlBook) -> RulesInForce:
+    """Make the rules that are enabled, which are made again when files or settings change.
+
+    :param host: of the plugins; rules are suspended and counted with them.
+    :raises ConfigError: an installed rule cannot be made.
+    """
+    return RulesInForce(config, host, book.database)
 
 
 def lend_site(host: Host, site: Site) -> None:

@@ -124,6 +124,7 @@ def _rules(facts: Facts) -> Iterator[Ailment]:
 class OwnHealth:
     """The scheduler's job that looks each minute, and puts an event for each ailment into the queue.
 
+    :param rules: returns by name what is wrong with rules; the plugins say it themselves.
     :param sources: returns the sources that are silent for longer than usual, by :class:`Facts`.
     """
 
@@ -136,6 +137,7 @@ class OwnHealth:
         *,
         node: str,
         data_dir: Path,
+        rules: Callable[[], Mapping[str, Sequence[str]]] = dict,
         sources: Callable[[int], Mapping[str, tuple[int, int]]] = lambda _: {},
         clock: Callable[[], int] = now_us,
     ) -> None:
@@ -145,6 +147,7 @@ class OwnHealth:
         self._settings = settings
         self._node = node
         self._data_dir = data_dir
+        self._rules = rules
         self._sources = sources
         self._clock = clock
 
@@ -192,6 +195,7 @@ class OwnHealth:
             for plugin in self._host.plugins
             if (found := getattr(plugin.instance, "problems", ()))
         }
+        problems |= {name: tuple(found) for name, found in self._rules().items()}
         usage = shutil.disk_usage(self._data_dir)
         return Facts(
             now,

@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from mozdef_core import discovery
 from mozdef_core.config import Config
 from mozdef_core.detection import Detector
 from mozdef_core.errors import QueueError
+from mozdef_core.host import Host
 from mozdef_core.normalise import Normaliser
 from mozdef_core.pipeline import Pipeline
 from mozdef_core.ports import Input, Origin, Queue
@@ -29,9 +31,11 @@ from mozdef_core.services.own_health import ORIGIN, OwnHealth
 from mozdef_core.services.quota import Quota
 from mozdef_core.services.retention import Housekeeping, Retention
 from mozdef_core.services.rule_books import EXPIRE, RuleBooks
-from mozdef_core.services.scheduled_rules import add_rules, make_runner, rule_states
+from mozdef_core.services.rules_in_force import Force
+from mozdef_core.services.scheduled_rules import RuleJobs, make_runner, rule_states
 from mozdef_core.services.scheduler import add_jobs
 from mozdef_core.services.silent_sources import SilentSources
+from mozdef_core.services.stream_rules import StreamRules
 from mozdef_core.services.worker import Worker
 from mozdef_core.site import Site
 
@@ -64,14 +68,22 @@ def _depth(queue: Queue) -> dict[str, Any]:
         return {"error": str(error)}
 
 
+def _renew(renew: Callable[[Host], None], force: Force) -> None:
+    """Give somebody the host of other rules."""
+    renew(force.host)
+
+
 def run_worker(config: Config, ready: Callable[[], None]) -> None:
     """Fill the role of the worker until SIGTERM: queue, pipeline, store, stream detection, inputs."""
     stop = stop_on_signal()
     host = compose.open_host(config, "worker")
     inputs = discovery.load_inputs(config)
     queue, book = compose.open_queue(config), compose.open_book(config)
+    in_force = compose.open_rules(config, host, book)
     store = compose.open_store(config, "writer")
-    rule_books = RuleBooks(book, host)
+    rule_books = RuleBooks(book, in_force.force.host)
+    in_force.listen(partial(_renew, rule_books.renew))
+    detector = Detector(in_force.force.host, rule_books.lists, rule_books.exemptions)
     intakes: dict[str, QueueIntake] = {}
 
     def intake(name: str, source: Input[Any]) -> QueueIntake:
@@ -84,10 +96,11 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
     worker = Worker(
         queue,
         Pipeline(host, normaliser, decoders(inputs), config.entrances),
-        Detector(host, rule_books.lists, rule_books.exemptions),
+        detector,
         store,
         book,
         chores=[Retention(store, config.retention), quota],
+        rules=StreamRules(in_force, detector, book),
     )
 
     def snapshot() -> dict[str, Any]:
@@ -96,6 +109,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
             "quota": quota.snapshot(),
             "normaliser": {"failures": normaliser.failures},
             "plugins": host.health.snapshot(),
+            "rulebook": in_force.snapshot(),
             "inputs": {
                 name: {
                     **asdict(state),
@@ -108,7 +122,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
 
     runner.bind()
     runner.start(stop)
-    with Heartbeat(book, "worker", snapshot), rule_books:
+    with Heartbeat(book, "worker", snapshot), rule_books, in_force:
         ready()
         collect_rarely()
         try:
@@ -118,6 +132,7 @@ def run_worker(config: Config, ready: Callable[[], None]) -> None:
             runner.join()
             queue.close()
             store.close()
+            in_force.close()
             compose.close_host(host)
     book.close()
 
@@ -127,19 +142,24 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
     stop = stop_on_signal()
     host = compose.open_host(config, "scheduler")
     book = compose.open_book(config)
+    in_force = compose.open_rules(config, host, book)
     store = compose.open_store(config, "reader")
     compose.lend_site(host, Site(store, config.notify.web_url))
     scheduler = compose.open_scheduler(config)
     rules = compose.open_scheduler(config, config.detection.threads)
-    rule_books = RuleBooks(book, host)
+    rule_books = RuleBooks(book, in_force.force.host)
     runner = make_runner(host, store, book, config.detection, rule_books.exemptions)
-    add_rules(rules, runner, host)
+    jobs_of_rules = RuleJobs(rules, runner)
+    jobs_of_rules.renew(in_force.force.host)
+    detector = Detector(in_force.force.host, rule_books.lists, rule_books.exemptions)
+    for renew in (rule_books.renew, jobs_of_rules.renew, detector.renew):
+        in_force.listen(partial(_renew, renew))
 
     tidy = Housekeeping(book, store, config.retention, stop.wait)
     add_jobs(
         scheduler,
         responder=Responder(host, book, config.notify),
-        detector=Detector(host, rule_books.lists, rule_books.exemptions),
+        detector=detector,
         store=store,
         book=book,
         tidy=tidy,
@@ -153,6 +173,7 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
         config.health,
         node=config.core.node,
         data_dir=config.data_dir,
+        rules=in_force.problems,
         sources=SilentSources(store),
     )
     scheduler.every(MINUTE, "health", health)
@@ -165,6 +186,7 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
         jobs = {name: asdict(state) for name, state in scheduler.jobs().items()}
         return {
             "plugins": host.health.snapshot(),
+            "rulebook": in_force.snapshot(),
             "jobs": jobs,
             "removed": tidy.total._asdict(),
             "rules": rule_states(rules, runner),
@@ -172,7 +194,7 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
         }
 
     running = threading.Thread(target=rules.run, args=(stop,), name="rules")
-    with Heartbeat(book, "scheduler", snapshot), rule_books:
+    with Heartbeat(book, "scheduler", snapshot), rule_books, in_force:
         ready()
         running.start()
         try:
@@ -182,5 +204,6 @@ def run_scheduler(config: Config, ready: Callable[[], None]) -> None:
             running.join()
     queue.close()
     store.close()
+    in_force.close()
     compose.close_host(host)
     book.close()

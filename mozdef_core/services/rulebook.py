@@ -12,7 +12,7 @@ from mozdef_core import discovery
 from mozdef_core.detection.traits import traits_of
 from mozdef_core.discovery import RULES, Installed
 from mozdef_core.errors import ConfigError
-from mozdef_core.host import Plugin, check_plugins
+from mozdef_core.host import HOOKS, Plugin, check_plugins
 from mozdef_core.problems import suggestion
 from mozdef_core.rulefiles import OfFile, RuleFile, RulePack
 from mozdef_core.rules import AggregationRule, DeadmanRule, EventRule, NewValueRule, SequenceRule, StateRule
@@ -259,11 +259,15 @@ class RuleLoader:
         if before is not None and before.cls is rule.cls and before.table == table:
             return replace(before, enabled=rule.enabled)
         where = f"alerts.{rule.name}"
+        if rule.name in self._taken:
+            return replace(
+                rule, problems=[f"{where}: a plugin has this name; expected it not to be enabled, too"]
+            )
         try:
             plugin = discovery.as_plugin(rule.name, rule.cls, table, where, version)
         except ConfigError as error:
             return replace(rule, problems=_at_file(rule, error.problems))
-        wrong = [f"alerts.{text}" for text in check_plugins([plugin])]
+        wrong = [f"alerts.{text}" for text in [*check_plugins([plugin]), *_other_hooks(plugin)]]
         if wrong:
             return replace(rule, problems=wrong)
         traits = traits_of(plugin)
@@ -294,6 +298,13 @@ class RuleLoader:
 def _chooses(pattern: str, name: str) -> bool:
     """Return whether a pattern means an installed rule, or rules of an installed pack."""
     return fnmatchcase(name, pattern) or (":" in pattern and fnmatchcase(name, pattern.partition(":")[0]))
+
+
+def _other_hooks(plugin: Plugin) -> Iterator[str]:
+    """Yield what a rule has that only a plugin may."""
+    for hook in HOOKS:
+        if hook != "alert_match" and callable(getattr(plugin.instance, hook, None)):
+            yield f"{plugin.name}: a rule has no hook but alert_match; put {hook} into a plugin"
 
 
 def _at_file(rule: KnownRule, problems: Sequence[str]) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -48,18 +48,50 @@ def scheduled(scheduler: Scheduler, plugin: Plugin) -> Scheduled | None:
     return Scheduled.of(plugin, partial(scheduler.due_after, when), calendar=True)
 
 
-def add_rules(scheduler: Scheduler, runner: Runner, host: Host) -> None:
-    """Give the scheduler a job for each rule that is not on the stream; each is run at once over what it missed."""
-    for plugin in host.table("alert_match").plugins:
-        rule = scheduled(scheduler, plugin)
-        if rule is None:
-            continue
-        runner.add(rule)
-        when, job = read_schedule(rule.traits.schedule), partial(runner.run, rule)
+class RuleJobs:
+    """The jobs of a scheduler for the rules that are not on the stream; each is run at once over what it missed.
+
+    :param runner: runs them; what it knows of them is kept when they change.
+    """
+
+    def __init__(self, scheduler: Scheduler, runner: Runner) -> None:
+        self._scheduler = scheduler
+        self._runner = runner
+        self._rules: dict[str, Scheduled] = {}
+
+    def renew(self, host: Host) -> None:
+        """Have jobs for the rules of a host and no others; one that is the same object as before goes on undisturbed.
+
+        :raises BookUnavailableError: some are as they were; call again.
+        """
+        plugins = {plugin.name: plugin for plugin in host.table("alert_match").plugins}
+        for name, rule in list(self._rules.items()):
+            if name not in plugins or scheduled(self._scheduler, plugins[name]) is None:
+                self._drop(name, rule)
+        runner = self._runner.renewed(host)
+        for name, plugin in plugins.items():
+            before, now = self._rules.get(name), scheduled(self._scheduler, plugin)
+            if now is None or (before is not None and before.plugin is plugin):
+                continue
+            runner.add(now)
+            if before is not None:
+                self._drop(name, before if before.key != now.key else None)
+            self._add(name, now, partial(runner.run, now))
+
+    def _add(self, name: str, rule: Scheduled, job: Callable[[], timedelta | None]) -> None:
+        when = read_schedule(rule.traits.schedule)
         if isinstance(when, timedelta):
-            scheduler.every(when, plugin.name, job)
+            self._scheduler.every(when, name, job)
         else:
-            scheduler.at(when, plugin.name, job)
+            self._scheduler.at(when, name, job)
+        self._rules[name] = rule
+
+    def _drop(self, name: str, rule: Scheduled | None) -> None:
+        """Have no job for a rule any more; nothing more is known of it unless another version takes its place."""
+        self._scheduler.remove(name)
+        del self._rules[name]
+        if rule is not None:
+            self._runner.drop(rule.key)
 
 
 def rule_states(scheduler: Scheduler, runner: Runner) -> dict[str, Any]:

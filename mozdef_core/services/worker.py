@@ -15,6 +15,7 @@ from mozdef_core.event import Event, now_us
 from mozdef_core.pipeline import Pipeline, Processed, dead_letter
 from mozdef_core.ports import AlertBook, BatchRecord, DeadLetter, Delivery, EventStore, Queue, StoreRefusal
 from mozdef_core.services.backfill import Backfill, divide, restore
+from mozdef_core.services.stream_rules import StreamRules
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class Worker:
 
     :param chores: what has to be done now and then by the process that owns the store's writer; each decides
         itself whether it is time.
+    :param rules: gives the detector other rules when others are in force; without it they never change.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Worker:
         store: EventStore,
         book: AlertBook,
         chores: Sequence[Callable[[], None]] = (),
+        rules: StreamRules | None = None,
     ) -> None:
         self._queue = queue
         self._pipeline = pipeline
@@ -107,6 +110,8 @@ class Worker:
         self._store = store
         self._book = book
         self._chores = chores
+        self._rules = rules
+        self._last_id = ""
         self.progress = Progress()
 
     def run(self, stop: threading.Event) -> None:
@@ -124,6 +129,10 @@ class Worker:
                 except QueueError as error:
                     failures = self._wait(stop, failures, error)
                     continue
+                if self._rules is not None and self._rules.stale:
+                    if committing is not None:
+                        committing.result()
+                    self._rules.renew(self._last_id)
                 work = self.process(deliveries) if deliveries else None
                 if committing is not None:
                     committing.result()
@@ -153,7 +162,10 @@ class Worker:
     def _detect(self, window: EventsWindow, events: Sequence[Event]) -> Found:
         """Run the stream rules over a window of these events."""
         ids = [event.id for event in events]
-        return self._detector.stream(window, min(ids), max(ids)) if ids else Found([], [])
+        if not ids:
+            return Found([], [])
+        self._last_id = max(self._last_id, *ids)
+        return self._detector.stream(window, min(ids), max(ids))
 
     def commit(self, work: Work, *, again: bool = False) -> None:
         """Store the events, record what they leave, acknowledge the deliveries.

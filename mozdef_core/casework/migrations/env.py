@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from mozdef_core.casework import ledger_models, list_models, watch_models  # noqa: F401 -- it makes tables known
+from mozdef_core.casework import (  # noqa: F401 -- it makes tables known
+    ledger_models,
+    list_models,
+    rule_models,
+    watch_models,
+)
 from mozdef_core.casework.models import Base
 
 context.configure(

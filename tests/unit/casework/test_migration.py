@@ -14,7 +14,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 import mozdef_core
-from mozdef_core.casework import ledger_models, list_models, migration, watch_models  # noqa: F401 -- tables
+from mozdef_core.casework import (  # noqa: F401 -- tables
+    ledger_models,
+    list_models,
+    migration,
+    rule_models,
+    watch_models,
+)
 from mozdef_core.casework.database import Database
 from mozdef_core.casework.models import Base
 from mozdef_core.errors import BookUnavailableError

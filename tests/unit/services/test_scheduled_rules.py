@@ -17,7 +17,7 @@ from mozdef_core.errors import StoreUnavailableError
 from mozdef_core.health import Health
 from mozdef_core.host import Host, Plugin
 from mozdef_core.services.cli.status import _rule_trouble
-from mozdef_core.services.scheduled_rules import add_rules, rule_states, scheduled
+from mozdef_core.services.scheduled_rules import RuleJobs, rule_states, scheduled
 from mozdef_core.testing_contracts.book_alerts import SECOND, START_US
 from mozdef_core.testing_contracts.scheduler import PATIENCE_S, Running
 from mozdef_core.window import Window
@@ -53,7 +53,7 @@ class Site:
 
 def test_each_rule_that_is_neither_on_the_stream_nor_off_is_a_job() -> None:
     site = Site()
-    add_rules(site.scheduler, site.runner, site.host)
+    RuleJobs(site.scheduler, site.runner).renew(site.host)
     assert set(site.scheduler.jobs()) == {"often", "daily", "tried"}
     assert set(site.runner.snapshot()) == {"often", "daily", "staged:tried"}
 
@@ -75,7 +75,7 @@ def test_what_keeps_a_rule_from_running_at_all_is_told_too(monkeypatch: pytest.M
         raise StoreUnavailableError("the disk is gone")
 
     monkeypatch.setattr(site.store, "refresh", gone)
-    add_rules(site.scheduler, site.runner, site.host)
+    RuleJobs(site.scheduler, site.runner).renew(site.host)
     running = Running(site.scheduler)
     assert tried.wait(PATIENCE_S)
     running.stop()
