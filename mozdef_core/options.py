@@ -108,7 +108,7 @@ def split_items(value: Any) -> Any:
     return [item for part in parts if (item := part.strip())]
 
 
-Items = Annotated[list[str], BeforeValidator(split_items)]
+Items = Annotated[list[str], BeforeValidator(split_items, json_schema_input_type=list[str] | str)]
 """A list of texts, as operators write it: a list, or a text with commas, or else blanks, between its items."""
 
 

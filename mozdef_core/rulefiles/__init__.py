@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mozdef_core.rulefiles.classes import OfFile
-from mozdef_core.rulefiles.pack import RulePack
 from mozdef_core.rulefiles.reading import ENDINGS, RuleFile, read_content, read_rule, rule_paths
 
-__all__ = ["ENDINGS", "OfFile", "RuleFile", "RulePack", "read_content", "read_rule", "rule_paths"]
+__all__ = ["ENDINGS", "OfFile", "RuleFile", "read_content", "read_rule", "rule_paths"]

@@ -84,10 +84,14 @@ def _texts(value: Any) -> Any:
 
 SearchString = Annotated[str, AfterValidator(_search)]
 GroupField = Annotated[str, AfterValidator(_group)]
-GroupFields = Annotated[list[GroupField], BeforeValidator(_alone), Field(min_length=1)]
+GroupFields = Annotated[
+    list[GroupField], BeforeValidator(_alone, json_schema_input_type=list[str] | str), Field(min_length=1)
+]
 FieldPath = Annotated[str, AfterValidator(_path)]
-Level = Annotated[Severity, BeforeValidator(_upper)]
-Wanted = Annotated[list[Scalar], BeforeValidator(_texts), Field(min_length=1)]
+Level = Annotated[Severity, BeforeValidator(_upper, json_schema_input_type=str)]
+Wanted = Annotated[
+    list[Scalar], BeforeValidator(_texts, json_schema_input_type=list[Scalar] | Scalar), Field(min_length=1)
+]
 Span = Annotated[Duration, Field(gt=_NONE)]
 
 

@@ -7,6 +7,7 @@ from mozdef_core.rules.deadman import Awaited, DeadmanOptions, DeadmanRule
 from mozdef_core.rules.event import EventRule
 from mozdef_core.rules.group import UNKNOWN, Group
 from mozdef_core.rules.new_value import NewValueOptions, NewValueRule
+from mozdef_core.rules.pack import RulePack
 from mozdef_core.rules.rule import Mode, Rule, RuleOptions, ScheduledOptions
 from mozdef_core.rules.schedule import STREAM, read_schedule
 from mozdef_core.rules.sequence import SequenceOptions, SequenceRule, Step
@@ -27,6 +28,7 @@ __all__ = [
     "NewValueRule",
     "Rule",
     "RuleOptions",
+    "RulePack",
     "ScheduledOptions",
     "SequenceOptions",
     "SequenceRule",

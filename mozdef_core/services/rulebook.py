@@ -14,8 +14,16 @@ from mozdef_core.discovery import RULES, Installed
 from mozdef_core.errors import ConfigError
 from mozdef_core.host import HOOKS, Plugin, check_plugins
 from mozdef_core.problems import suggestion
-from mozdef_core.rulefiles import OfFile, RuleFile, RulePack
-from mozdef_core.rules import AggregationRule, DeadmanRule, EventRule, NewValueRule, SequenceRule, StateRule
+from mozdef_core.rulefiles import OfFile, RuleFile
+from mozdef_core.rules import (
+    AggregationRule,
+    DeadmanRule,
+    EventRule,
+    NewValueRule,
+    RulePack,
+    SequenceRule,
+    StateRule,
+)
 from mozdef_core.services.rule_folders import RuleFolders
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mozdef_core.services.cli import _rules_checks
+from mozdef_core.services.cli import _rules_checks, _rules_schema
 from mozdef_core.services.cli.search import read_moment
 from mozdef_core.services.terminal import (
     config_option,
@@ -36,6 +36,7 @@ def command() -> None:
 
 command.add_command(_rules_checks.coverage)
 command.add_command(_rules_checks.lint)
+command.add_command(_rules_schema.schema)
 
 
 @command.command("test")

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mozdef_core.errors import ConfigError
-from mozdef_core.rulefiles.reading import read_rule, rule_paths
-from mozdef_core.rules import Rule
+from mozdef_core.rules.rule import Rule
 
 
 class RulePack:
@@ -31,6 +30,8 @@ class RulePack:
 
         :raises ConfigError: with everything that is wrong with the files.
         """
+        from mozdef_core.rulefiles import read_rule  # 50 ms, only where there are such files
+
         found: dict[str, type[Rule[Any]]] = {}
         problems: list[str] = []
         for path in cls._paths():
@@ -47,6 +48,8 @@ class RulePack:
 
     @classmethod
     def _paths(cls) -> list[Path]:
+        from mozdef_core.rulefiles import rule_paths
+
         module = sys.modules[cls.__module__]
         folder = Path(str(module.__file__)).parent / cls.folder
         try:
