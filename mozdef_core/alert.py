@@ -91,6 +91,7 @@ class Alert:
     :param rule: name of the rule.
     :param summary: one line for people; cut at 2,000 characters.
     :param events: the samples kept with the alert, oldest first; not necessarily all events.
+    :param samples: of a finding: how many events the alert keeps, those of earlier findings among them.
     :param count: how many events it stands for, samples or not.
     :param group: grouping field and value, or None.
     :param first: the earliest event consumed; with rule and group it makes the id.
@@ -112,6 +113,7 @@ class Alert:
     tags: Sequence[str] = ()
     attack: Sequence[str] = ()
     events: Sequence[Event] = field(default=(), repr=False)
+    samples: int = 10
     count: int = 1
     group: tuple[str, str] | None = None
     group_for: timedelta = timedelta(0)

@@ -147,7 +147,7 @@ def _extend(session: Session, row: AlertRow, finding: Alert, now_us: int, repeat
     row.last_us, row.last_id = span.last_us, span.last_id = max(last, finding.last)
     kept = session.scalar(select(func.count()).where(SampleRow.alert_id == row.id)) or 0
     new = [event for event in finding.events if not first <= Moment.of(event) <= last]
-    records.add_samples(session, row.id, new[: records.SAMPLES - kept])
+    records.add_samples(session, row.id, new[: max(0, finding.samples - kept)])
     if row.status == Status.ACKNOWLEDGED and finding.events:  # that a silence lasts is no news
         row.news += added
     if not finding.events and finding.notify is False:

@@ -15,9 +15,6 @@ from mozdef_core.casework.database import from_json, to_json, upsert
 from mozdef_core.casework.models import AlertRow, SampleRow, SpanRow, TagRow
 from mozdef_core.event import Event
 
-SAMPLES: Final = 10
-"""How many events are kept with an alert."""
-
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -72,7 +69,7 @@ def insert(session: Session, alert: Alert, alert_id: str, created_us: int) -> Al
     )
     session.flush()
     upsert(session, TagRow, [{"tag": tag, "alert_id": alert_id} for tag in dict.fromkeys(alert.tags)])
-    add_samples(session, alert_id, alert.events[:SAMPLES])
+    add_samples(session, alert_id, alert.events[: alert.samples])
     return row
 
 

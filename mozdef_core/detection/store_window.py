@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
@@ -44,7 +45,7 @@ class StoreWindow(Window):
     :param keep: what exceptions leave of the events.
     """
 
-    __slots__ = ("_keep", "_late", "_ledger", "_page", "_rule", "_store", "events", "given", "kept")
+    __slots__ = ("_keep", "_late", "_ledger", "_looked", "_page", "_rule", "_store", "given", "kept")
 
     def __init__(
         self,
@@ -65,7 +66,13 @@ class StoreWindow(Window):
         self._page = page
         self.kept = LedgerMemory(ledger, rule)
         self.given: dict[str, int] = {}
-        self.events = 0
+        self._looked: list[array[int]] = []
+
+    @property
+    def events(self) -> int:
+        """How many events of the window its searches have brought; one that several brought counts once."""
+        brought = [ids for ids in self._looked if ids]
+        return len(brought[0]) if len(brought) == 1 else len(set().union(*brought))
 
     @property
     def memory(self) -> RuleMemory:
@@ -77,12 +84,18 @@ class StoreWindow(Window):
 
         :raises QueryError: the query has no meaning, or the store takes too long.
         """
-        span = Span(self.start_us - before // _MICROSECOND, self.end_us)
+        span, looked = Span(self.start_us - before // _MICROSECOND, self.end_us), self._looking()
         for event in self._within(query, span):
             inside = event.detection_us >= self.start_us
             if self._keep is None or self._keep(event, inside):
-                self.events += inside
+                if inside:
+                    looked.append(hash(event.id))
                 yield event
+
+    def _looking(self) -> array[int]:
+        """Return what takes the hashes of the ids of the events that one search brings, eight bytes for each."""
+        self._looked.append(looked := array("q"))
+        return looked
 
     def __iter__(self) -> Iterator[Event]:
         """Yield every event of the window, in order of (detection time, id)."""
@@ -116,24 +129,24 @@ class StoreWindow(Window):
 
     def fresh(self, query: Query) -> Iterator[Event]:
         """Yield the matching events of the window and of the late spans that the rule has not been given yet."""
-        spans = sorted({*self._late, Span(self.start_us, self.end_us)})
+        spans, looked = sorted({*self._late, Span(self.start_us, self.end_us)}), self._looking()
         waiting: list[Event] = []
         for span in spans:
             for event in self._within(query, span):
                 if self._keep is None or self._keep(event, True):
                     waiting.append(event)
                 if len(waiting) == _SEEN_AT_ONCE:
-                    yield from self._unseen(waiting)
+                    yield from self._unseen(waiting, looked)
                     waiting = []
-        yield from self._unseen(waiting)
+        yield from self._unseen(waiting, looked)
 
-    def _unseen(self, events: Sequence[Event]) -> Iterator[Event]:
+    def _unseen(self, events: Sequence[Event], looked: array[int]) -> Iterator[Event]:
         """Yield those events that the rule has not dealt with in an earlier run, and note that it has now."""
         known = self._ledger.seen(self._rule, [event.id for event in events]) if events else set()
         for event in events:
             if event.id not in known:
                 self.given[event.id] = event.detection_us
-                self.events += 1
+                looked.append(hash(event.id))
                 yield event
 
     def last(

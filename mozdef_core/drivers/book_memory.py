@@ -128,11 +128,12 @@ class MemoryBook(MemoryLedger, AlertBook):
             closed = (
                 alert_id for alert_id, at_us in self._closed_us.items() if at_us < before(now, keep.spans)
             )
-            spans = [alert_id for alert_id in closed if alert_id not in self._without_span][:PRUNE_STEP]
+            spans = [alert_id for alert_id in closed if alert_id in self._spans][:PRUNE_STEP]
             settled, lost = due(self.dead_letters.values(), keep, now)
             for each in arrivals:
                 del self.arrivals[each]
-            self._without_span.update(spans)
+            for alert_id in spans:
+                self._spans.remove(alert_id)
             for letter in (*settled, *lost):
                 del self.dead_letters[letter.id]
             self.letters_lost += len(lost)

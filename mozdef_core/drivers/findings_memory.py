@@ -9,10 +9,10 @@ from typing import Final
 
 from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, Occasion, Status, weight
 from mozdef_core.drivers.outbox_memory import MemoryOutbox
+from mozdef_core.drivers.spans_memory import Spans
 from mozdef_core.errors import AlertClosedError
 from mozdef_core.event import isoformat
 
-SAMPLES: Final = 10
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -23,7 +23,7 @@ class MemoryFindings(MemoryOutbox):
         super().__init__(clock)
         self._repeat_us = repeat // _MICROSECOND
         self._closed_us: dict[str, int] = {}
-        self._without_span: set[str] = set()
+        self._spans = Spans()
         self._extended_us: dict[str, int] = {}
 
     def set_status(self, alert_id: str, status: Status, *, verdict: str | None = None) -> None:
@@ -57,22 +57,26 @@ class MemoryFindings(MemoryOutbox):
 
     def _check_open(self, finding: Alert) -> None:
         alert_id = finding.extends
-        if alert_id not in self.alerts or alert_id in self._closed_us or alert_id in self._without_span:
+        if alert_id not in self.alerts or alert_id in self._closed_us or alert_id not in self._spans:
             raise AlertClosedError(f"the alert {alert_id} that {finding.rule} extends is not open any more")
 
-    def _alike(self, finding: Alert) -> Iterator[Alert]:
+    def _keep(self, alert: Alert) -> None:
+        self.alerts[alert.id] = alert
+        self._spans.put(alert)
+
+    def _near(self, finding: Alert, gap_us: int = 0) -> Iterator[Alert]:
+        """Yield the alerts of the same rule and group that are no further from the finding than so long."""
         value = finding.group[1] if finding.group else ""
-        for alert in self.alerts.values():
-            alike = alert.rule_key == finding.rule_key and (alert.group[1] if alert.group else "") == value
-            if alike and alert.id not in self._without_span:
-                yield alert
+        around = finding.first.us - gap_us, finding.last.us + gap_us
+        for alert_id in self._spans.of_group(finding.rule_key, value, *around):
+            yield self.alerts[alert_id]
 
     def _consumes(self, finding: Alert) -> bool:
         """Return whether a span covers the finding that was not closed before its last event was received."""
         received_us = max((event.received_us for event in finding.events), default=0)
         return any(
             alert.first <= finding.first and finding.last <= alert.last
-            for alert in self._alike(finding)
+            for alert in self._near(finding)
             if received_us <= self._closed_us.get(alert.id, received_us)
         )
 
@@ -86,11 +90,11 @@ class MemoryFindings(MemoryOutbox):
             return self._extend(self.alerts[finding.extends], finding, now)
         near = [
             (distance, alert)
-            for alert in self._alike(finding)
+            for alert in self._near(finding, finding.group_for // _MICROSECOND)
             if (distance := self._distance_us(alert, finding)) is not None
         ]
         if near:
-            return self._extend(min(near, key=lambda pair: (pair[0], -pair[1].last.us))[1], finding, now)
+            return self._extend(max(near, key=lambda pair: (-pair[0], pair[1].last))[1], finding, now)
         if (known := self.alerts.get(finding.minted_id)) is not None:
             fresh = [event for event in finding.events if Moment.of(event) > known.last]
             if not fresh:
@@ -105,10 +109,10 @@ class MemoryFindings(MemoryOutbox):
             id=finding.minted_id,
             created_us=finding.created_us or now,
             summary=finding.summary[:SUMMARY_LIMIT],
-            events=tuple(finding.events[:SAMPLES]),
+            events=tuple(finding.events[: finding.samples]),
             extends="",
         )
-        self.alerts[alert.id] = alert
+        self._keep(alert)
         self._rule_details[alert.id] = frozenset(alert.details)
         self._note(alert.id, Occasion.RAISED, now)
         return alert.id
@@ -128,9 +132,9 @@ class MemoryFindings(MemoryOutbox):
     def _extend(self, alert: Alert, finding: Alert, now: int) -> str:
         inside = [event for event in finding.events if alert.first <= Moment.of(event) <= alert.last]
         new = [event for event in finding.events if event not in inside]
-        samples = [*alert.events, *new[: SAMPLES - len(alert.events)]]
+        samples = [*alert.events, *new[: max(0, finding.samples - len(alert.events))]]
         unmuted = not finding.events and alert.notify is False
-        self.alerts[alert.id] = replace(
+        grown = replace(
             alert,
             notify=finding.notify if unmuted else alert.notify,
             first=min(alert.first, finding.first),
@@ -138,6 +142,7 @@ class MemoryFindings(MemoryOutbox):
             count=alert.count + max(1, finding.count - sum(map(weight, inside))),
             events=tuple(sorted(samples, key=Moment.of)),
         )
+        self._keep(grown)
         if not self._waits(alert.id, Occasion.RAISED, Occasion.EXTENDED, Occasion.REPEATED):
             self._tell_again(alert, finding, now)
         return alert.id
@@ -164,12 +169,13 @@ class MemoryFindings(MemoryOutbox):
         if alert_id is None or self.alerts[alert_id].recovered_us is not None:
             return None
         alert = self.alerts[alert_id]
-        self.alerts[alert_id] = replace(
+        recovered = replace(
             alert,
             recovered_us=recovered_us,
             last=max(alert.first, Moment(recovered_us, str(recovered_us))),
             details={**alert.details, "recovered_at": isoformat(recovered_us)},
         )
+        self._keep(recovered)
         self._rule_details[alert_id] |= {"recovered_at"}
         self._withdraw(alert_id, Occasion.EXTENDED, Occasion.REPEATED)
         self._note(alert_id, Occasion.RECOVERED, now)

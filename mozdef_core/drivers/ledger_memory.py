@@ -86,11 +86,10 @@ class MemoryLedger(MemoryFindings, Ledger):
         """Return what alerts have consumed; see :meth:`Ledger.consumed`."""
         found: dict[str, list[Consumed]] = {}
         with self._lock:
-            for alert in sorted(self.alerts.values(), key=lambda alert: (alert.first, alert.last)):
-                touches = alert.first.us < end_us and alert.last.us >= start_us
-                if alert.rule_key == rule and touches and alert.id not in self._without_span:
-                    span = Consumed(alert.id, alert.first, alert.last, self._closed_us.get(alert.id))
-                    found.setdefault(alert.group[1] if alert.group else "", []).append(span)
+            touching = map(self.alerts.__getitem__, self._spans.of_rule(rule, start_us, end_us - 1))
+            for alert in sorted(touching, key=lambda alert: (alert.first, alert.last)):
+                span = Consumed(alert.id, alert.first, alert.last, self._closed_us.get(alert.id))
+                found.setdefault(alert.group[1] if alert.group else "", []).append(span)
         return found
 
     def failed(self, rule: str, now_us: int) -> Sequence[Interval]:

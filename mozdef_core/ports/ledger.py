@@ -51,7 +51,7 @@ class Interval:
     """A row of the ledger: a span of time of one rule; neighbours that ran clean are one row.
 
     :param at_us: when it was last run or decided on; ``took_s`` how long that took.
-    :param events: how many events were looked at; ``alerts`` how many alerts were raised or extended.
+    :param events: how many distinct events were looked at; ``alerts`` how many alerts were raised or extended.
     :param ungrouped: how many events could not be grouped (A3.5), with ``sample`` the id of one.
     :param failures: how often it failed; ``due_us`` when it is tried again, if it is.
     """

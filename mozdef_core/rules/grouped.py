@@ -176,7 +176,8 @@ class GroupedRule(Rule[GroupedOptionsType]):
             category=self.category,
             tags=(*self.tags, *options.tags_add),
             attack=tuple(self.attack),
-            events=samples,
+            events=samples or tuple(events[:1]),  # by one of them the book knows when they were received
+            samples=self.samples,
             count=min(finding.count, COUNT_LIMIT),
             group=(field, finding.value),
             group_for=self.extended_for,

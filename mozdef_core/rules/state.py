@@ -86,7 +86,8 @@ class StateRule(Rule[StateOptionsType]):
             category=self.category,
             tags=(*self.tags, *options.tags_add),
             attack=tuple(self.attack),
-            events=tuple(ordered[: self.samples]),
+            events=tuple(ordered[: max(1, self.samples)]),  # by one the book knows when they were received
+            samples=self.samples,
             count=sum(map(weight, ordered)),
             group=group,
             group_for=self.group_for if options.group_for is None else options.group_for,

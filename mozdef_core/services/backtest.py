@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from mozdef_core.alert import Alert
+from mozdef_core.alert import Alert, Occasion
 from mozdef_core.detection import Budget, Excepted, Runner, Scheduled
 from mozdef_core.drivers.book_memory import MemoryBook
 from mozdef_core.health import Health, Limits
@@ -87,6 +87,9 @@ class _Past(MemoryBook):
     def listened(self, start_us: int, end_us: int) -> Sequence[int]:
         """Return minutes of listening, as they really were."""
         return self._listened(start_us, end_us)
+
+    def _note(self, alert_id: str, occasion: Occasion, due_us: int) -> None:
+        """Note nothing: nobody is told of what would have been."""
 
     def watermark(self, now_us: int) -> int:
         """Return the present of the backtest: everything that was received before has long been stored."""

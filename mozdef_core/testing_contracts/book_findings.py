@@ -68,6 +68,23 @@ class FindingsContract:
         assert [event.id for event in extended.events] == [event_at(second).id for second in (0, 500, 600)]
         assert not self.add(book, more)
 
+    @pytest.mark.parametrize("samples", [0, 3, 25])
+    def test_as_many_samples_are_kept_as_the_finding_says_also_when_it_extends(
+        self, book: AlertBook, samples: int
+    ) -> None:
+        events = [event_at(second, name=f"{second:02d}") for second in range(30)]
+        for begin, end in ((0, 12), (12, 14), (14, 30)):
+            found = finding(*events[begin:end], user="ines", group_s=60, samples=samples)
+            (alert,) = self.add(book, found)
+        assert (alert.count, alert.last) == (30, Moment.of(events[-1]))
+        assert [event.id for event in alert.events] == [event.id for event in events[:samples]]
+
+    def test_fewer_samples_than_are_kept_already_leave_those_alone(self, book: AlertBook) -> None:
+        events = [event_at(second, name=f"{second:02d}") for second in range(20)]
+        self.add(book, finding(*events[:15], user="ines", group_s=60, samples=15))
+        (alert,) = self.add(book, finding(*events[15:], user="ines", group_s=60, samples=5))
+        assert [event.id for event in alert.events] == [event.id for event in events[:15]]
+
     def test_what_only_extends_a_closed_alert_is_refused_with_all_the_rest(
         self, book: AlertBook, clock: Clock
     ) -> None:

@@ -122,7 +122,8 @@ class OldEvents(StateRule["OldEvents.Options"]):
             summary=self.summary(group),
             first=_received(events[0]),
             last=_received(events[-1]),
-            events=tuple(events[: self.samples]),
+            events=tuple(events[: max(1, self.samples)]),
+            samples=self.samples,
             group_for=self.extended_for,
         )
 

@@ -222,6 +222,22 @@ def test_removed_events_are_left_out_and_counted_in_the_window_only() -> None:
     assert [event.id for event in looked.fresh(All())] == [events[2].id]
 
 
+def test_an_event_that_several_searches_bring_is_counted_once() -> None:
+    store = MemoryStore()
+    events = [event_at(number, user=("ines", "joe")[number % 2]) for number in range(6)]
+    store.write(events)
+    looked = window(store)
+    for query in (All(), Term("details.user", "joe"), All()):
+        list(looked.search(query))
+    next(looked.search(All()))
+    assert looked.events == 6
+    apart = window(store)
+    for user in ("joe", "ines", "joe"):
+        list(apart.search(Term("details.user", user)))
+    assert apart.events == 6
+    assert window(store).events == 0
+
+
 # What the ledger knows
 
 
