@@ -72,6 +72,10 @@ def _alone(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _as_is(value: Any) -> Any:
+    return value
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
@@ -296,7 +300,9 @@ class SilentForm(Form):
 
     description: str = Field(min_length=1)
     search_query: SearchString
-    time_window: float = Field(gt=0, lt=1e9)
+    time_window: Annotated[float, BeforeValidator(_as_is, json_schema_input_type=float | str)] = Field(
+        gt=0, lt=1e9, description="a number, which may be written as a text"
+    )
     time_window_type: Literal["seconds", "minutes", "hours", "days"]
     tags: Items = []
     severity: Level | None = None

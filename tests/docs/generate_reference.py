@@ -125,7 +125,20 @@ def settings() -> Iterator[str]:
     yield "### `[alerts]`"
     yield table(
         ("Key", "Type", "Default", "Meaning"),
-        [("`enabled`", "list of text", "`[]`", "enabled rules, by name or glob such as `ssh_*`")],
+        [
+            (
+                "`enabled`",
+                "list of text",
+                "`[]`",
+                "enabled rules, by name or glob such as `ssh_*`; `pack:*` or `pack:rule` of a pack",
+            ),
+            (
+                "`folders`",
+                "list of text",
+                "`[]`",
+                "folders of rule files, which are enabled unless they say otherwise; relative to the configuration file",
+            ),
+        ],
     )
     yield "### `[alerts.<rule>]`, every rule"
     yield fields(RuleOptions)
