@@ -109,14 +109,6 @@ def load_plugins(config: Config) -> list[Plugin]:
     return _all_or_nothing(find_plugins(config))
 
 
-def load_rules(config: Config) -> list[Plugin]:
-    """Import and make the enabled rules; patterns stand for all installed rules that match, by name.
-
-    :raises ConfigError: as :func:`load_plugins` does.
-    """
-    return _all_or_nothing(find_rules(config))
-
-
 def load_inputs(config: Config) -> dict[str, Input[Any]]:
     """Import and make the enabled inputs, by name. None has opened anything yet.
 
@@ -131,19 +123,6 @@ def load_inputs(config: Config) -> dict[str, Input[Any]]:
 def find_plugins(config: Config) -> tuple[list[Plugin], list[str]]:
     """Make those enabled plugins that can be made, and say what is wrong with the others."""
     return _made(_Group(PLUGINS, "plugin", config.plugin), config.plugins)
-
-
-def find_rules(config: Config) -> tuple[list[Plugin], list[str]]:
-    """Make those enabled rules that can be made, and say what is wrong with the others."""
-    group = _Group(RULES, "alerts", config.alerts.rules)
-    lost = [
-        pattern
-        for pattern in config.alerts.enabled
-        if any(sign in pattern for sign in "*?[") and not _matching(pattern, group.known)
-    ]
-    hint = suggestion("", group.known)
-    group.problems += [f"alerts.enabled: {pattern!r} matches no installed rule{hint}" for pattern in lost]
-    return _made(group, [name for name in enabled(config, RULES) if name not in lost])
 
 
 def find_inputs(config: Config) -> tuple[dict[str, Input[Any]], list[str]]:

@@ -290,7 +290,9 @@ def _made(
         field = copy(base.Options.model_fields[key])
         field.default = value
         changed[key] = (field.annotation, field)
-    options = create_model("Options", __base__=base.Options, __module__=__name__, **changed)
+    options = base.Options
+    if changed:  # a model of its own takes 2 ms to make
+        options = create_model("Options", __base__=base.Options, __module__=__name__, **changed)
     title = "".join(part.capitalize() for part in name.replace(":", "_").split("_"))
     body = {"__doc__": about, "__module__": __name__, "name": name, "version": version, "Options": options}
     return type(title or "Rule", (base,), {**body, **members})

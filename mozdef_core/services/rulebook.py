@@ -152,7 +152,7 @@ class RuleLoader:
             if rule.plugin is None:
                 (warnings if rule.file else problems).extend(rule.problems)
         dangling = [
-            f"alerts.{name}: there is no rule {name!r}{suggestion(name, known)}"
+            f"alerts.{name}: no rule {name!r} is installed{suggestion(name, known)}"
             for name in self._config.alerts.rules
             if name not in known
         ]
@@ -252,7 +252,7 @@ class RuleLoader:
         rule: Any = plugin.instance
         spans = [(name, getattr(rule, name, None)) for name in ("window", "span")]
         if isinstance(rule, DeadmanRule):
-            spans += [(f"the window of {each.key!r}", each.window) for each in rule.awaited()]
+            spans.append(("the longest window", rule.warm_up - rule.options.settle))
         for name, found in spans:
             if kept is not None and isinstance(found, timedelta) and found > kept:
                 yield f"{name} is {found}, longer than events are kept (retention.default is {kept})"
@@ -275,9 +275,9 @@ class RuleLoader:
             plugin = discovery.as_plugin(rule.name, rule.cls, table, where, version)
         except ConfigError as error:
             return replace(rule, problems=_at_file(rule, error.problems))
-        wrong = [f"alerts.{text}" for text in [*check_plugins([plugin]), *_other_hooks(plugin)]]
+        wrong = [] if rule.file else [*check_plugins([plugin]), *_other_hooks(plugin)]
         if wrong:
-            return replace(rule, problems=wrong)
+            return replace(rule, problems=[f"alerts.{text}" for text in wrong])
         traits = traits_of(plugin)
         unusable = tuple(getattr(plugin.instance, "problems", ()))
         return replace(

@@ -164,8 +164,9 @@ class Worker:
         ids = [event.id for event in events]
         if not ids:
             return Found([], [])
-        self._last_id = max(self._last_id, *ids)
-        return self._detector.stream(window, min(ids), max(ids))
+        first, last = min(ids), max(ids)
+        self._last_id = max(self._last_id, last)
+        return self._detector.stream(window, first, last)
 
     def commit(self, work: Work, *, again: bool = False) -> None:
         """Store the events, record what they leave, acknowledge the deliveries.

@@ -13,12 +13,10 @@ from mozdef_core import discovery
 from mozdef_core.config import load
 from mozdef_core.discovery import (
     find_plugins,
-    find_rules,
     installed,
     load_driver,
     load_inputs,
     load_plugins,
-    load_rules,
     options_of,
 )
 from mozdef_core.environment import EnvironmentText
@@ -293,16 +291,23 @@ class Thing:
 """
 
 
+def loaded_rules(config):
+    from mozdef_core.services.rulebook import RuleLoader
+
+    return RuleLoader(config).load({})
+
+
 def test_rules_are_enabled_by_name_or_pattern(site, tmp_path):
     target = "mozdef_rules:Thing"
     put(site, "rules", RULE, "mozdef.alerts", zz_root=target, zz_brute=target, yy_other=target)
-    rules = load_rules(
+    loaded = loaded_rules(
         config_of(
             tmp_path, '[alerts]\nenabled = ["yy_other", "zz_*", "zz_root"]\n[alerts.zz_root]\nthreshold = 5'
         )
     )
-    assert [rule.name for rule in rules] == ["yy_other", "zz_brute", "zz_root"]
-    assert rules[2].instance.options.threshold == 5
+    rules = {rule.name: rule for rule in loaded.rules if rule.enabled}
+    assert list(rules) == ["yy_other", "zz_brute", "zz_root"]
+    assert rules["zz_root"].plugin.instance.options.threshold == 5
 
 
 def test_misspelt_rules_patterns_and_options_are_reported(site, tmp_path):
@@ -310,7 +315,7 @@ def test_misspelt_rules_patterns_and_options_are_reported(site, tmp_path):
     text = (
         '[alerts]\nenabled = ["zz_rot", "qq_*", "zz_root"]\n[alerts.zz_root]\ntreshold = 5\n[alerts.zz_rood]'
     )
-    _, problems = find_rules(config_of(tmp_path, text))
+    problems = loaded_rules(config_of(tmp_path, text)).problems
     assert "alerts.enabled: no rule 'zz_rot' is installed; did you mean 'zz_root'?" in problems
     assert any(problem.startswith("alerts.enabled: 'qq_*' matches no installed rule") for problem in problems)
     assert "alerts.zz_root: unknown option 'treshold'; did you mean 'threshold'?" in problems

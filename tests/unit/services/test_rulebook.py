@@ -212,7 +212,7 @@ def test_names_that_mean_nothing_are_problems_for_they_are_installed_rules(
     assert load(config).problems == [
         "alerts.enabled: no rule 'nrth' is installed; did you mean 'north'?",
         "alerts.enabled: 'zz*' matches no installed rule; there is north",
-        "alerts.nort: there is no rule 'nort'; did you mean 'north'?",
+        "alerts.nort: no rule 'nort' is installed; did you mean 'north'?",
     ]
 
 
