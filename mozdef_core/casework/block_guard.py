@@ -21,7 +21,7 @@ _PRIVATE: Final = (
     ("10.0.0.0/8", "private"),
     ("100.64.0.0/10", "private, shared by carriers"),
     ("127.0.0.0/8", "loopback"),
-    ("169.254.0.0/16", "link-local"),
+    ("169.254.0.0/16", "link local"),
     ("172.16.0.0/12", "private"),
     ("192.168.0.0/16", "private"),
     ("224.0.0.0/4", "multicast"),
@@ -30,7 +30,7 @@ _PRIVATE: Final = (
     ("64:ff9b::/96", "the translation of IPv4"),
     ("64:ff9b:1::/48", "the private translation of IPv4"),
     ("fc00::/7", "private"),
-    ("fe80::/10", "link-local"),
+    ("fe80::/10", "link local"),
     ("fec0::/10", "private, of old"),
     ("ff00::/8", "multicast"),
 )

@@ -119,7 +119,7 @@ class PagerDuty:
             return event
         document = alert.to_dict()
         link = self._link(alert)
-        links = [(link, "the alert in MozDef"), (integration.doc, "run-book")]
+        links = [(link, "the alert in MozDef"), (integration.doc, "run book")]
         return {
             **event,
             "client": "MozDef",

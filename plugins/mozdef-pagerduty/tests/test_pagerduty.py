@@ -120,7 +120,7 @@ def test_an_incident_is_opened_at_the_first_integration_whose_tag_the_alert_has(
         "client_url": f"https://siem.example/alerts/{ALERT.id}",
         "links": [
             {"href": f"https://siem.example/alerts/{ALERT.id}", "text": "the alert in MozDef"},
-            {"href": "https://wiki.example/ssh", "text": "run-book"},
+            {"href": "https://wiki.example/ssh", "text": "run book"},
         ],
     }
     assert payload.pop("custom_details")["details"] == {"sourceipaddress": "203.0.113.9"}
