@@ -102,6 +102,14 @@ def test_the_stream_takes_over_where_the_schedule_left_off_and_the_other_way_rou
     assert rows(book) == [(0, 1, "ran", ""), (1, 5, "skipped", ON_STREAM)]
 
 
+def test_a_process_that_saw_the_rule_before_another_began_it_takes_the_same_start(
+    book: SqlBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(book, START, r=STREAM)
+    monkeypatch.setattr(rule_activity, "_rows", lambda *_: {})  # as it was a moment ago
+    assert begin(book, START + 7, r=STREAM) == {"r": START}
+
+
 def test_only_what_is_active_is_named(book: SqlBook) -> None:
     begin(book, START, r=STREAM, s=SCHEDULE)
     end(book, START, "r", "never seen")

@@ -254,6 +254,11 @@ def test_json_that_is_none_is_told_of_with_its_line(text: str, line: int) -> Non
     assert problem.startswith(f"/rules/rule.json:{line}: ")
 
 
+def test_a_file_that_is_too_large_is_not_read() -> None:
+    (problem,) = read("kind: event # " + "x" * 1_048_576, "rule.yaml").problems
+    assert "expected at most 1048576" in problem
+
+
 def test_a_search_of_kibana_is_taken_from_the_file_beside(tmp_path: Path) -> None:
     search = {"query": {"query": "details.door:north", "language": "lucene"}, "filter": []}
     attributes = {"title": "Doors", "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps(search)}}
