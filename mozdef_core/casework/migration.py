@@ -14,7 +14,7 @@ from typing import Final
 
 from mozdef_core.errors import BookUnavailableError
 
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 """The newest revision; a test compares it with the migrations."""
 
 _SQLITE: Final = "sqlite:///"
