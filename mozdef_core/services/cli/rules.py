@@ -1,4 +1,4 @@
-"""``mozdef rules``: try out the rules, on their examples and on history."""
+"""``mozdef rules``: list and switch the rules, and try them out on their examples and on history."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mozdef_core.services.cli import _rules_checks, _rules_schema
+from mozdef_core.services.cli import _rules_checks, _rules_schema, _rules_state
 from mozdef_core.services.cli.search import read_moment
 from mozdef_core.services.terminal import (
     config_option,
@@ -31,9 +31,13 @@ _SHOWN = 3
 
 @click.group()
 def command() -> None:
-    """Try out the rules, on their examples and on history."""
+    """List and switch the rules, and try them out on their examples and on history."""
 
 
+command.add_command(_rules_state.list_)
+command.add_command(_rules_state.show)
+command.add_command(_rules_state.enable)
+command.add_command(_rules_state.disable)
 command.add_command(_rules_checks.coverage)
 command.add_command(_rules_checks.lint)
 command.add_command(_rules_schema.schema)

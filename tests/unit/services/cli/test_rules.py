@@ -124,3 +124,29 @@ def test_a_rule_without_examples_has_not_passed(monkeypatch: pytest.MonkeyPatch)
 
 def test_names_may_be_patterns_and_come_once() -> None:
     assert named(["ssh_root_login", "ssh_root*"]) == ["ssh_root_login"]
+
+
+def test_a_rule_is_switched_while_mozdef_runs_and_back(configuration: Path) -> None:
+    def listed() -> list[str]:
+        outcome = call("list", "--enabled", "--json", "--config", str(configuration))
+        return [rule["rule"] for rule in json.loads(outcome.stdout)["rules"]]
+
+    assert listed() == []
+    assert (
+        "ssh_root_login is enabled" in call("enable", "ssh_root_login", "--config", str(configuration)).stdout
+    )
+    assert listed() == ["ssh_root_login"]
+    shown = json.loads(call("show", "ssh_root_login", "--json", "--config", str(configuration)).stdout)
+    assert (shown["enabled"], shown["kind"], shown["schedule"]) == (True, "event", "stream")
+    assert shown["modified_by"]
+    assert "T1078.003" in shown["attack"]
+    call("disable", "ssh_root_login", "--config", str(configuration))
+    assert listed() == []
+    call("disable", "--reset", "ssh_root_login", "--config", str(configuration))
+    assert listed() == []
+
+
+def test_a_rule_that_is_not_there_is_refused_with_the_nearest_name(configuration: Path) -> None:
+    outcome = call("enable", "ssh_root_logn", "--config", str(configuration))
+    assert outcome.exit_code == 1
+    assert "there is no rule 'ssh_root_logn'; did you mean 'ssh_root_login'?" in outcome.stderr
