@@ -130,6 +130,7 @@ class _Track:
         "_events",
         "_inside",
         "_next",
+        "_passed",
         "_spans",
         "_trigger",
         "_value",
@@ -144,6 +145,7 @@ class _Track:
         self._spans = sorted(spans, key=lambda span: span.first) if len(spans) > 1 else spans
         self._next = 0
         self._inside: list[Consumed] = []
+        self._passed: list[Consumed] = []
         self._chain: _Chain | None = None
         self._asked_us: int | None = None
 
@@ -194,11 +196,32 @@ class _Track:
         return self._chain is None or us - self._chain.last.us > self._walk.group_for_us
 
     def _find(self) -> None:
-        events = [event for _, event, _ in self._events]
-        finding = Finding(self._value, events, sum(count for _, _, count in self._events))
-        self._go_on(_Chain(self._events[0][0], Moment.of(events[-1]), "", finding))
+        first = self._events[0][1]
+        passed = [span for span in self._passed if span.first > Moment.of(first)]
+        several = len(passed) > 1
+        parts = self._parted(passed) if several else [Finding(self._value, *_together(self._events))]
+        self._go_on(None)
+        self._walk.done.extend(parts[:-1])
+        last = parts[-1]
+        first_us = passed[-1].first.us if several else first.detection_us
+        self._chain = _Chain(first_us, Moment.of(last.events[-1]), last.extends, last)
         self._events.clear()
+        self._passed.clear()
         self._trigger.reset()
+
+    def _parted(self, passed: Sequence[Consumed]) -> list[Finding]:
+        """Return what is found around several alerts as more of these: of the one before, at first of the one after.
+
+        One finding would reach over the spans of all, and what those consumed would be consumed twice.
+        """
+        parts: dict[int, list[tuple[int, Event, int]]] = {}
+        for entry in self._events:
+            before = sum(span.last < Moment.of(entry[1]) for span in passed)
+            parts.setdefault(before, []).append(entry)
+        return [
+            Finding(self._value, *_together(part), passed[max(0, before - 1)].alert_id)
+            for before, part in parts.items()
+        ]
 
     def _go_on(self, chain: _Chain | None) -> None:
         if self._chain is not None and self._chain.finding is not None:
@@ -217,7 +240,18 @@ class _Track:
             for span in passed:
                 if span.closed_us is None and (self._chain is None or self._chain.last <= span.last):
                     self._go_on(_Chain(span.first.us, span.last, span.alert_id, None))
+                    if self._events:
+                        self._passed.append(span)
         return any(span.closed_us is None or event.received_us <= span.closed_us for span in inside)
+
+
+def _together(entries: Iterable[tuple[int, Event, int]]) -> tuple[list[Event], int]:
+    """Return the events of some entries, and how many occurrences they stand for."""
+    events, counts = [], 0
+    for _, event, count in entries:
+        events.append(event)
+        counts += count
+    return events, counts
 
 
 class _Walk:
@@ -283,7 +317,8 @@ def walk(
     For each group of each event: an event inside the span of an earlier alert is passed over, unless that alert was
     closed before the event was received. One that comes within ``group_for`` of the last event of an alert or finding
     that is not closed, and within ``group_max`` of its first, extends that. Any other joins the unconsumed events not
-    older than ``window``, inclusive; as soon as the trigger is met they are a finding, and consumed.
+    older than ``window``, inclusive; as soon as the trigger is met they are a finding, and consumed. Where open
+    alerts lie between them, since some arrived late, they are more of these, and no alert of their own.
 
     The events must begin ``window`` before what is looked at for the first time, and ``consumed`` must hold what
     touches the time from ``window`` and ``group_for`` before it on. Then whenever and however often a walk is made

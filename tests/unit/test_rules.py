@@ -165,8 +165,8 @@ def test_an_option_that_is_set_holds_instead_of_what_the_class_says() -> None:
     assert (rule.threshold, rule.window, rule.samples, rule.schedule) == (3, timedelta(minutes=1), 0, "5m")
     assert alerts(rule, at(0), at(1)) == []
     (alert,) = alerts(rule, at(0), at(30), at(60))
-    assert (alert.events, alert.group_for, alert.severity, alert.tags) == (
-        (),
+    assert (alert.samples, alert.group_for, alert.severity, alert.tags) == (
+        0,
         timedelta(0),
         Severity.INFO,
         ("x",),

@@ -167,6 +167,21 @@ def test_a_closed_alert_is_not_extended_and_consumes_only_what_was_received_befo
     assert found(just, consumed=consumed) == []
 
 
+def test_what_is_found_around_several_alerts_is_more_of_these_for_one_would_reach_over_all() -> None:
+    consumed = {"ines": [span("a", at(1), at(2)), span("b", at(4), at(5))]}
+    findings = found(map(at, [0, 1, 2, 3, 4, 5, 6, 7]), threshold=4, consumed=consumed)
+    assert times(findings) == [[0], [3], [6, 7]]
+    assert [finding.extends for finding in findings] == ["a", "a", "b"]
+    assert [finding.count for finding in findings] == [1, 1, 2]
+
+
+def test_what_comes_after_a_finding_around_several_alerts_extends_the_last_of_them() -> None:
+    consumed = {"ines": [span("a", at(1), at(1)), span("b", at(3), at(3))]}
+    findings = found(map(at, [0, 1, 3, 8, 9, 10, 11]), window_s=9, consumed=consumed, group_s=2)
+    assert times(findings) == [[0], [8, 9, 10, 11]]
+    assert [finding.extends for finding in findings] == ["a", "b"]
+
+
 def test_what_is_left_over_before_a_span_counts_with_what_comes_behind_it() -> None:
     consumed = {"ines": [span("a", at(1), at(3))]}
     assert times(found(map(at, [0, 1, 2, 3, 4, 5]), consumed=consumed)) == [[0, 4, 5]]
