@@ -11,6 +11,7 @@ import pytest
 
 from mozdef_core import Severity
 from mozdef_core.services.examples import read
+from mozdef_core.services.rule_tests import find, run
 
 RULES = {
     point.name: point.value
@@ -39,3 +40,9 @@ def test_a_rule_names_its_attack_techniques_and_has_both_kinds_of_examples(name)
 def test_a_rule_keeps_the_contract(name, run_contract):
     cls, examples = load(RULES[name])
     run_contract(cls, options=examples.options)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_examples_of_a_rule_are_as_they_say(name):
+    (rule,) = find([name])
+    assert run(rule).problems == []
