@@ -293,7 +293,9 @@ def test_guessing_over_ssh_is_exactly_one_alert_by_every_route(service, shipper,
 def test_400_attempts_among_5000_other_matches_are_one_alert(service):
     def failed(number, address):
         text = f"Failed password for invalid user u{number % 7} from {address} port 50122 ssh2"
-        return json.dumps({"program": "sshd", "host": f"db{number % 40}", "message": text, "category": "syslog"})
+        return json.dumps(
+            {"program": "sshd", "host": f"db{number % 40}", "message": text, "category": "syslog"}
+        )
 
     lines = [failed(number, f"198.51.{number // 200}.{number % 200}") for number in range(5_000)]
     for number in range(400):
