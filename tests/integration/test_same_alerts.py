@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mozdef_core.alert import Alert, Moment
+from mozdef_core.alert import Alert, Moment, weight
 from mozdef_core.casework.migration import upgrade
 from mozdef_core.event import LATE_HORIZON_S, Event
 from mozdef_core.testing_contracts.book_alerts import MINUTE, SECOND, START_US, event_at
@@ -191,6 +191,9 @@ def compare(alerts: Sequence[Alert], spec: Spec, events: Collection[Event], *, e
     assert len(found) == len(alerts)
     if exactly:
         assert found == wanted
+        weights = {one.id: weight(one) for one in events}
+        counts = sorted(sum(weights[each] for each in ids) for _, ids in found)
+        assert sorted(alert.count for alert in alerts) == counts
         return
     assert groups_consumed_twice(alerts, spec, events) == []
     moments = {one.id: Moment.of(one) for one in events}
