@@ -6,13 +6,13 @@ import hashlib
 import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 from pydantic import field_validator
 
-from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, Severity
+from mozdef_core.alert import Alert, Moment, Severity
 from mozdef_core.errors import QueryError, QueryTimeoutError
 from mozdef_core.event import isoformat
 from mozdef_core.markers import hookimpl
@@ -221,26 +221,17 @@ class DeadmanRule(Rule[DeadmanOptionsType]):
         return [silence for silence in found if silence.ended_us is not None], None
 
     def _alert(self, window: Window, awaited: Awaited, limit: timedelta, silence: Silence) -> Alert:
-        options, start_us = self.options, silence.start_us
+        start_us = silence.start_us
         last_us = start_us if silence.met else self._last_before(window, awaited, start_us)
         details = {"window_s": limit.total_seconds(), "silent_since": isoformat(start_us)}
         if last_us is not None:
             details["last_match"] = isoformat(last_us)
-        return Alert(
-            rule="",
-            rule_version=self.version,
-            summary=self.summary(awaited, limit, last_us)[:SUMMARY_LIMIT],
-            first=Moment(start_us, str(start_us)),
-            last=Moment(silence.until_us, str(silence.until_us)),
-            severity=options.severity or awaited.severity or self.severity,
-            category=self.category,
-            tags=tuple(dict.fromkeys((*self.tags, *awaited.tags, *options.tags_add))),
-            attack=tuple(self.attack),
+        first, last = (Moment(us, str(us)) for us in (start_us, silence.until_us))
+        return replace(
+            self.alert(self.summary(awaited, limit, last_us), first, last, awaited.severity),
+            tags=tuple(dict.fromkeys((*self.tags, *awaited.tags, *self.options.tags_add))),
             group=(self.by, awaited.key),
             details=details,
-            url=options.url,
-            channel=options.channel,
-            notify=options.notify,
             recovered_us=silence.ended_us,
         )
 

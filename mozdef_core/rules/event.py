@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, weight
+from mozdef_core.alert import Alert, Moment, weight
 from mozdef_core.event import Event
 from mozdef_core.markers import hookimpl
 from mozdef_core.query.model import Query
-from mozdef_core.rules.group import UNKNOWN
 from mozdef_core.rules.rule import Rule, RuleOptionsType
 from mozdef_core.rules.schedule import STREAM
 from mozdef_core.window import Window
@@ -60,12 +60,6 @@ class EventRule(Rule[RuleOptionsType]):
         pairs = ((name, event.get(f"details.{name}")) for name in ("sourceipaddress", "username"))
         return {name: value for name, value in pairs if value is not None}
 
-    @staticmethod
-    def value(event: Event, path: str) -> str:
-        """Return what stands at a path as text for a summary, ``unknown`` where there is nothing."""
-        found = [str(value) for value in event.values(path)] if event.exists(path) else []
-        return ", ".join(found) or UNKNOWN
-
     @hookimpl
     def alert_match(self, window: Window) -> Iterable[Alert] | None:
         """Raise one alert for each event of the window that matches."""
@@ -78,22 +72,11 @@ class EventRule(Rule[RuleOptionsType]):
         options = self.options
         fields = options.suppress_by
         group = (",".join(fields), ",".join(self.value(event, field) for field in fields)) if fields else None
-        return Alert(
-            rule="",
-            rule_version=self.version,
-            summary=self.summary(event)[:SUMMARY_LIMIT],
-            first=moment,
-            last=moment,
-            severity=options.severity or self.severity,
-            category=self.category,
-            tags=(*self.tags, *options.tags_add),
-            attack=tuple(self.attack),
+        return replace(
+            self.alert(self.summary(event), moment, moment),
             events=(event,),
             count=weight(event),
             group=group,
             group_for=self.group_for if options.group_for is None else options.group_for,
             details=self.details(event),
-            url=options.url,
-            channel=options.channel,
-            notify=options.notify,
         )

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import field_validator
 
-from mozdef_core.alert import COUNT_LIMIT, SUMMARY_LIMIT, Alert, Moment, Severity
+from mozdef_core.alert import COUNT_LIMIT, Alert, Moment, Severity
 from mozdef_core.errors import RuleError
 from mozdef_core.event import Event
 from mozdef_core.markers import hookimpl
 from mozdef_core.options import Duration, Field
 from mozdef_core.query.groups import check_group_field, group_values
 from mozdef_core.query.model import Bool, Exists, Query
-from mozdef_core.rules.group import UNKNOWN, Group
+from mozdef_core.rules.group import Group
 from mozdef_core.rules.rule import Rule, ScheduledOptions
 from mozdef_core.walk import Finding, Trigger, walk
 from mozdef_core.window import Window
@@ -119,12 +120,6 @@ class GroupedRule(Rule[GroupedOptionsType]):
         """Return the severity of a group's alert, unless the option says it."""
         return self.severity
 
-    @staticmethod
-    def value(event: Event, path: str) -> str:
-        """Return what stands at a path as text for a summary, ``unknown`` where there is nothing."""
-        found = [str(value) for value in event.values(path)] if event.exists(path) else []
-        return ", ".join(found) or UNKNOWN
-
     @hookimpl
     def alert_match(self, window: Window) -> Iterable[Alert] | None:
         """Raise one alert for each finding of the walk over the window and what lies ``look_back`` before it."""
@@ -162,29 +157,19 @@ class GroupedRule(Rule[GroupedOptionsType]):
         return found
 
     def _alert(self, finding: Finding) -> Alert:
-        options, events = self.options, finding.events
+        events = finding.events
         samples = tuple(events[: self.samples])
         field = ",".join(self._by)
         group = Group(field, finding.value, finding.count, events, samples)
-        return Alert(
-            rule="",
-            rule_version=self.version,
-            summary=self.summary(group)[:SUMMARY_LIMIT],
-            first=Moment.of(events[0]),
-            last=Moment.of(events[-1]),
-            severity=options.severity or self.severity_of(group),
-            category=self.category,
-            tags=(*self.tags, *options.tags_add),
-            attack=tuple(self.attack),
+        ends = Moment.of(events[0]), Moment.of(events[-1])
+        return replace(
+            self.alert(self.summary(group), *ends, self.severity_of(group)),
             events=samples or tuple(events[:1]),  # by one of them the book knows when they were received
             samples=self.samples,
             count=min(finding.count, COUNT_LIMIT),
             group=(field, finding.value),
             group_for=self.extended_for,
             details=self.details(group),
-            url=options.url,
-            channel=options.channel,
-            notify=options.notify,
             extends=finding.extends,
         )
 

@@ -9,10 +9,12 @@ from typing import Annotated, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import AfterValidator
 
-from mozdef_core.alert import Alert, Severity
+from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, Severity
+from mozdef_core.event import Event
 from mozdef_core.markers import hookimpl
 from mozdef_core.options import Duration, Field, Items, Options
 from mozdef_core.query.model import Query
+from mozdef_core.rules.group import UNKNOWN
 from mozdef_core.rules.schedule import check_schedule, refuse_stream
 from mozdef_core.window import Window
 
@@ -118,6 +120,34 @@ class Rule(ABC, Generic[RuleOptionsType]):
     def look_back(self) -> timedelta:
         """How far behind the span that it is run over the rule looks: a late event makes so much be run again."""
         return timedelta(0)
+
+    @staticmethod
+    def value(event: Event, path: str) -> str:
+        """Return what stands at a path as text for a summary, ``unknown`` where there is nothing."""
+        found = [str(value) for value in event.values(path)] if event.exists(path) else []
+        return ", ".join(found) or UNKNOWN
+
+    def alert(self, summary: str, first: Moment, last: Moment, severity: Severity | None = None) -> Alert:
+        """Return an alert with what the rule and its options say of all its alerts; the rest is for the caller to add.
+
+        :param first: the earliest event consumed; ``last`` the latest.
+        :param severity: unless the option says it; None for the rule's own.
+        """
+        options = self.options
+        return Alert(
+            rule="",
+            rule_version=self.version,
+            summary=summary[:SUMMARY_LIMIT],
+            first=first,
+            last=last,
+            severity=options.severity or severity or self.severity,
+            category=self.category,
+            tags=(*self.tags, *options.tags_add),
+            attack=tuple(self.attack),
+            url=options.url,
+            channel=options.channel,
+            notify=options.notify,
+        )
 
     @hookimpl
     @abstractmethod

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
-from mozdef_core.alert import SUMMARY_LIMIT, Alert, Moment, Severity, weight
+from mozdef_core.alert import Alert, Moment, Severity, weight
 from mozdef_core.event import Event
 from mozdef_core.options import Field
-from mozdef_core.rules.group import UNKNOWN
 from mozdef_core.rules.rule import Rule, ScheduledOptions
 
 
@@ -51,12 +51,6 @@ class StateRule(Rule[StateOptionsType]):
         """How much history a backtest must have seen before its span."""
         return timedelta(0)
 
-    @staticmethod
-    def value(event: Event, path: str) -> str:
-        """Return what stands at a path as text for a summary, ``unknown`` where there is nothing."""
-        found = [str(value) for value in event.values(path)] if event.exists(path) else []
-        return ", ".join(found) or UNKNOWN
-
     def raised(
         self,
         events: Sequence[Event],
@@ -76,25 +70,14 @@ class StateRule(Rule[StateOptionsType]):
         :param extends: id of the open alert that these only add to.
         """
         ordered, options = sorted(events, key=Moment.of), self.options
-        return Alert(
-            rule="",
-            rule_version=self.version,
-            summary=summary[:SUMMARY_LIMIT],
-            first=Moment.of(ordered[0]),
-            last=Moment.of(ordered[-1]),
-            severity=options.severity or severity or self.severity,
-            category=self.category,
-            tags=(*self.tags, *options.tags_add),
-            attack=tuple(self.attack),
+        return replace(
+            self.alert(summary, Moment.of(ordered[0]), Moment.of(ordered[-1]), severity),
             events=tuple(ordered[: max(1, self.samples)]),  # by one the book knows when they were received
             samples=self.samples,
             count=sum(map(weight, ordered)),
             group=group,
             group_for=self.group_for if options.group_for is None else options.group_for,
             details=details,
-            url=options.url,
-            channel=options.channel,
-            notify=options.notify,
             staged=staged,
             extends=extends,
         )
