@@ -6,15 +6,16 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, ClassVar, Final, NamedTuple, cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mozdef_core.casework import audit
-from mozdef_core.casework.database import Database, next_number, read_number
+from mozdef_core.casework.database import Database, next_number
 from mozdef_core.casework.ledger import excepted
 from mozdef_core.casework.list_models import ExceptionRow
+from mozdef_core.casework.mirror import Mirror
 from mozdef_core.errors import NotFoundError, QueryError
 from mozdef_core.event import now_us
 from mozdef_core.exemptions import SAMPLES, Exemption, Exemptions, Removed, Scope
@@ -227,38 +228,22 @@ def something_expired(session: Session, now: int) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
-class ExceptionBook:
-    """Keeps the exemptions of a process as the database has them, and hands on what they removed.
+class ExceptionBook(Mirror[dict[str, Removed], Exemption]):
+    """Keeps the exemptions of a process as the database has them, and hands on what they removed."""
 
-    :param exemptions: what the rules of the process ask.
-    """
+    counter: ClassVar[str] = COUNTER
 
     def __init__(self, database: Database, exemptions: Exemptions) -> None:
-        self._database = database
-        self._number = -1
+        super().__init__(database, exemptions)
         self.exemptions = exemptions
 
-    def refresh(self) -> None:
-        """Write down what was removed, and read the exceptions again if any has changed.
+    def _count(self, session: Session, tally: dict[str, Removed]) -> None:
+        count(session, tally)
 
-        :raises BookUnavailableError: all is as it was; what was removed is written down the next time.
-        """
-        tally = self.exemptions.take()
-        if tally:
-            try:
-                with self._database.write() as session:
-                    count(session, tally)
-            except BaseException:
-                self.exemptions.give_back(tally)
-                raise
-        with self._database.read() as session:
-            number = read_number(session, COUNTER)
-            if number == self._number:
-                return
-            query = select(ExceptionRow).where(ExceptionRow.expires_us > now_us() - _KEPT_US)
-            rows = session.scalars(query.order_by(ExceptionRow.created_us, ExceptionRow.id)).all()
-        self.exemptions.replace(map(_exemption, rows))
-        self._number = number
+    def _entries(self, session: Session) -> Sequence[Exemption]:
+        query = select(ExceptionRow).where(ExceptionRow.expires_us > now_us() - _KEPT_US)
+        rows = session.scalars(query.order_by(ExceptionRow.created_us, ExceptionRow.id))
+        return [_exemption(row) for row in rows]
 
 
 def _exemption(row: ExceptionRow) -> Exemption:

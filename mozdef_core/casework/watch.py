@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from mozdef_core.casework import audit
-from mozdef_core.casework.database import Database, next_number, read_number
+from mozdef_core.casework.database import Database, next_number
+from mozdef_core.casework.mirror import Mirror
 from mozdef_core.casework.watch_models import WatchRow
 from mozdef_core.errors import NotFoundError
 from mozdef_core.event import now_us
@@ -157,41 +158,23 @@ def count(session: Session, hits: Mapping[str, tuple[int, int]]) -> None:
             row.last_hit_us = max(row.last_hit_us or 0, last_us)
 
 
-class WatchBook:
-    """Keeps the watch list of a process as the database has it, and hands on what it met.
+class WatchBook(Mirror[Mapping[str, tuple[int, int]], WatchEntry]):
+    """Keeps the watch list of a process as the database has it, and hands on what it met."""
 
-    :param watch: what the rules of the process ask.
-    """
+    counter: ClassVar[str] = COUNTER
 
     def __init__(self, database: Database, watch: WatchList) -> None:
-        self._database = database
-        self._number = -1
+        super().__init__(database, watch)
         self.watch = watch
 
-    def refresh(self) -> None:
-        """Write down what was met, and read the entries again if any has changed.
+    def _count(self, session: Session, tally: Mapping[str, tuple[int, int]]) -> None:
+        count(session, tally)
 
-        :raises BookUnavailableError: all is as it was; what was met is written down the next time.
-        """
-        hits = self.watch.take()
-        if hits:
-            try:
-                with self._database.write() as session:
-                    count(session, hits)
-            except BaseException:
-                self.watch.give_back(hits)
-                raise
-        with self._database.read() as session:
-            number = read_number(session, COUNTER)
-            if number == self._number:
-                return
-            rows = session.scalars(select(WatchRow).order_by(WatchRow.added_us, WatchRow.id)).all()
-            entries = [
-                WatchEntry(row.id, row.content, as_kind(row.kind), row.subdomains, row.expires_us)
-                for row in rows
-            ]
-        self.watch.replace(entries)
-        self._number = number
+    def _entries(self, session: Session) -> Sequence[WatchEntry]:
+        rows = session.scalars(select(WatchRow).order_by(WatchRow.added_us, WatchRow.id))
+        return [
+            WatchEntry(row.id, row.content, as_kind(row.kind), row.subdomains, row.expires_us) for row in rows
+        ]
 
 
 def _canonical(content: str) -> str:
