@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from mozdef_core.services.cli._casework import opened, when
 from mozdef_core.services.terminal import (
     config_option,
-    configured,
     fail,
     json_option,
     print_json,
     print_table,
 )
-
-if TYPE_CHECKING:
-    from mozdef_core.casework.audit import Actor
-    from mozdef_core.casework.block_guard import BlockGuard
-    from mozdef_core.casework.database import Database
 
 DURATIONS = ("1hr", "12hr", "1d", "2d", "3d", "1w", "30d", "permanent")
 
@@ -41,9 +33,9 @@ def command() -> None:
 def list_blocks(size: int, config: Path | None, as_json: bool) -> None:
     """List what is blocked now, newest first."""
     from mozdef_core.casework import blocks
-    from mozdef_core.event import isoformat, now_us
+    from mozdef_core.event import now_us
 
-    with _opened(config) as (database, _, _), database.read() as session:
+    with opened(config) as (_, database, _), database.read() as session:
         found = blocks.collect(session, now_us(), size)
     if as_json:
         print_json([one._asdict() for one in found])
@@ -51,8 +43,8 @@ def list_blocks(size: int, config: Path | None, as_json: bool) -> None:
     rows = (
         [
             one.address,
-            isoformat(one.added_us)[:16],
-            "never" if one.expires_us is None else isoformat(one.expires_us)[:16],
+            when(one.added_us),
+            when(one.expires_us),
             one.creator,
             one.comment,
             one.reference,
@@ -85,22 +77,24 @@ def add(
 ) -> None:
     """Block addresses or networks, all or none; one that is blocked gets the later end."""
     from mozdef_core.casework import blocks
-    from mozdef_core.event import isoformat, now_us
+    from mozdef_core.event import now_us
+    from mozdef_core.services.compose import open_guard
     from mozdef_core.services.own_addresses import caller_addresses
 
     asked = blocks.Asked(duration, comment, reference)
     own = caller_addresses()
-    with _opened(config) as (database, actor, guard), database.write() as session:
-        now = now_us()
-        found = [
-            blocks.add(session, address, asked, guard, actor, now, own=own, confirmed=confirm)
-            for address in addresses
-        ]
+    with opened(config) as (settings, database, actor):
+        now, guard = now_us(), open_guard(settings)
+        with database.write() as session:
+            found = [
+                blocks.add(session, address, asked, guard, actor, now, own=own, confirmed=confirm)
+                for address in addresses
+            ]
     if as_json:
         print_json([one._asdict() for one in found])
         return
     for one in found:
-        end = "until it is lifted" if one.expires_us is None else f"until {isoformat(one.expires_us)[:16]}"
+        end = "until it is lifted" if one.expires_us is None else f"until {when(one.expires_us)}"
         click.echo(f"{one.address} is blocked {end}")
 
 
@@ -116,7 +110,7 @@ def lift(addresses: Sequence[str], yes: bool, config: Path | None, as_json: bool
 
     if not yes:
         click.confirm(f"lift the block of {', '.join(addresses)}?", abort=True, err=True)
-    with _opened(config) as (database, actor, _), database.write() as session:
+    with opened(config) as (_, database, actor), database.write() as session:
         lifted = [one for one in addresses if blocks.lift(session, one, actor, now_us())]
     if as_json:
         print_json({"lifted": lifted})
@@ -125,18 +119,3 @@ def lift(addresses: Sequence[str], yes: bool, config: Path | None, as_json: bool
             click.echo(f"{one} is not blocked any more")
     if missing := [one for one in addresses if one not in lifted]:
         fail(f"not blocked: {', '.join(missing)}")
-
-
-@contextmanager
-def _opened(config: Path | None) -> Iterator[tuple[Database, Actor, BlockGuard]]:
-    """Open the casework database; what is refused ends the command."""
-    from mozdef_core.casework.audit import Actor
-    from mozdef_core.errors import BookUnavailableError
-    from mozdef_core.services.compose import open_book, open_guard
-
-    settings = configured(config)
-    try:
-        with closing(open_book(settings)) as book:
-            yield book.database, Actor(getpass.getuser()), open_guard(settings)
-    except (ValueError, BookUnavailableError) as error:
-        fail(str(error))

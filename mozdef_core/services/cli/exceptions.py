@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mozdef_core.services.cli._casework import opened, when
 from mozdef_core.services.terminal import (
     config_option,
-    configured,
     fail,
     json_option,
     print_fields,
@@ -22,11 +21,7 @@ from mozdef_core.services.terminal import (
 )
 
 if TYPE_CHECKING:
-    from mozdef_core.casework.audit import Actor
-    from mozdef_core.casework.database import Database
     from mozdef_core.casework.exceptions import Kept
-    from mozdef_core.config import Config
-    from mozdef_core.query.lists import Lists
     from mozdef_core.services.exception_preview import Preview
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -56,7 +51,7 @@ def list_exceptions(expired: bool, config: Path | None, as_json: bool) -> None:
     from mozdef_core.casework import exceptions
     from mozdef_core.event import now_us
 
-    with _opened(config) as site, site.database.read() as session:
+    with opened(config) as site, site.database.read() as session:
         found = exceptions.collect(session, expired=expired)
     if as_json:
         print_json([_document(one) for one in found])
@@ -70,7 +65,7 @@ def list_exceptions(expired: bool, config: Path | None, as_json: bool) -> None:
             one.query,
             one.owner,
             one.reason,
-            _when(one.expires_us),
+            when(one.expires_us),
             one.hits,
             one.state(now),
         ]
@@ -87,7 +82,7 @@ def show(exception_id: str, config: Path | None, as_json: bool) -> None:
     """Show an exception, what it has removed, and who changed it."""
     from mozdef_core.casework import audit, exceptions
 
-    with _opened(config) as site, site.database.read() as session:
+    with opened(config) as site, site.database.read() as session:
         found = exceptions.show(session, exception_id)
         history = audit.entries(session, "exception", exception_id)
     document = {**_document(found), "history": [entry._asdict() for entry in history]}
@@ -96,9 +91,9 @@ def show(exception_id: str, config: Path | None, as_json: bool) -> None:
         return
     print_fields({name: value for name, value in document.items() if name not in ("samples", "history")})
     for sample in found.samples:
-        click.echo(f"removed {sample['event']}  {_when(sample['at_us'])}  {safe(sample['rule'])}")
+        click.echo(f"removed {sample['event']}  {when(sample['at_us'])}  {safe(sample['rule'])}")
     for entry in history:
-        click.echo(f"{_when(entry.at_us)}  {entry.actor} {entry.action} {entry.field or ''}")
+        click.echo(f"{when(entry.at_us)}  {entry.actor} {entry.action} {entry.field or ''}")
 
 
 @command.command()
@@ -126,11 +121,12 @@ def create(
 ) -> None:
     """Make an exception for events that match a search string; 'preview' shows first what it would have hidden."""
     from mozdef_core.casework import exceptions
+    from mozdef_core.casework.list_book import ListBook
     from mozdef_core.event import now_us
     from mozdef_core.services.list_csv import read_expiry
 
     scope, target = _asked(all_rules, rule, tag)
-    with _opened(config) as site:
+    with opened(config) as site:
         now = now_us()
         wanted = exceptions.Wanted(
             scope,
@@ -142,8 +138,8 @@ def create(
             read_expiry(expires, now) or 0,
         )
         with site.database.write() as session:
-            made = exceptions.create(session, wanted, site.lists, site.actor)
-    _tell(made, f"{made.id}: for {_scope(made)} until {_when(made.expires_us)}", as_json)
+            made = exceptions.create(session, wanted, ListBook(site.database), site.actor)
+    _tell(made, f"{made.id}: for {_scope(made)} until {when(made.expires_us)}", as_json)
 
 
 @command.command("preview")
@@ -155,15 +151,18 @@ def show_preview(
     query: str, all_rules: bool, rule: str | None, tag: str | None, config: Path | None, as_json: bool
 ) -> None:
     """Show what an exception would have hidden in the last 30 days; changes nothing."""
+    from mozdef_core.casework.list_book import ListBook
     from mozdef_core.errors import StoreUnavailableError
     from mozdef_core.services.compose import open_store
     from mozdef_core.services.exception_preview import preview
 
     scope, target = _asked(all_rules, rule, tag)
-    with _opened(config) as site:
+    with opened(config) as site:
         try:
-            with closing(open_store(site.config, "reader")) as store:
-                found = preview(store, site.database, site.lists, scope=scope, target=target, query=query)
+            with closing(open_store(site.settings, "reader")) as store:
+                found = preview(
+                    store, site.database, ListBook(site.database), scope=scope, target=target, query=query
+                )
         except StoreUnavailableError as error:
             fail(str(error))
     if as_json:
@@ -176,7 +175,7 @@ def show_preview(
 def _print_preview(found: Preview) -> None:
     from mozdef_core.services.cli.search import COLUMNS, row
 
-    click.echo(f"{found.matching:,} events match, received since {_when(found.since_us)}")
+    click.echo(f"{found.matching:,} events match, received since {when(found.since_us)}")
     if found.rules:
         columns = ("rule", "alerts with such events", "alerts with nothing else", "such events kept")
         print_table(columns, found.rules)
@@ -194,32 +193,9 @@ def end(exception_id: str, config: Path | None, as_json: bool) -> None:
     """End an exception now; it stays in the list of expired ones."""
     from mozdef_core.casework import exceptions
 
-    with _opened(config) as site, site.database.write() as session:
+    with opened(config) as site, site.database.write() as session:
         ended = exceptions.end(session, exception_id, site.actor)
     _tell(ended, f"{exception_id} has ended; its rules see such events again within seconds", as_json)
-
-
-class _Site:
-    """What the commands work with."""
-
-    def __init__(self, config: Config, database: Database, lists: Lists, actor: Actor) -> None:
-        self.config, self.database, self.lists, self.actor = config, database, lists, actor
-
-
-@contextmanager
-def _opened(config: Path | None) -> Iterator[_Site]:
-    """Open the casework database; what a service refuses ends the command."""
-    from mozdef_core.casework.audit import Actor
-    from mozdef_core.casework.list_book import ListBook
-    from mozdef_core.errors import BookUnavailableError, NotFoundError, QueryError
-    from mozdef_core.services.compose import open_book
-
-    settings = configured(config)
-    try:
-        with closing(open_book(settings)) as book:
-            yield _Site(settings, book.database, ListBook(book.database), Actor(getpass.getuser()))
-    except (ValueError, NotFoundError, QueryError, BookUnavailableError) as error:
-        fail(str(error))
 
 
 def _asked(all_rules: bool, rule: str | None, tag: str | None) -> tuple[str, str]:
@@ -243,9 +219,3 @@ def _document(kept: Kept) -> dict[str, Any]:
 
 def _tell(kept: Kept, text: str, as_json: bool) -> None:
     print_json(_document(kept)) if as_json else click.echo(text)
-
-
-def _when(us: int | None) -> str:
-    from mozdef_core.event import isoformat
-
-    return "never" if us is None else isoformat(us)[:16]

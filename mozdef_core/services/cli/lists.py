@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from mozdef_core.services.cli._casework import opened, when
 from mozdef_core.services.terminal import (
     config_option,
-    configured,
     fail,
     json_option,
     print_fields,
@@ -22,8 +20,6 @@ from mozdef_core.services.terminal import (
 )
 
 if TYPE_CHECKING:
-    from mozdef_core.casework.audit import Actor
-    from mozdef_core.casework.database import Database
     from mozdef_core.casework.lists import NamedList
 
 KINDS = ("addresses", "hosts", "users", "hashes", "texts")
@@ -41,14 +37,14 @@ def list_lists(config: Path | None, as_json: bool) -> None:
     """List the lists."""
     from mozdef_core.casework import lists
 
-    with _opened(config) as (database, _), database.read() as session:
+    with opened(config) as (_, database, _), database.read() as session:
         found = lists.collect(session)
     if as_json:
         print_json([one._asdict() for one in found])
         return
     columns = ("name", "kind", "entries", "changed", "by", "comment")
     rows = (
-        [one.name, one.kind, one.entries, _when(one.changed_us), one.changed_by, one.comment] for one in found
+        [one.name, one.kind, one.entries, when(one.changed_us), one.changed_by, one.comment] for one in found
     )
     print_table(columns, rows)
 
@@ -66,7 +62,7 @@ def show(name: str, text: str, size: int, after: str | None, config: Path | None
     """Show a list and a page of its entries."""
     from mozdef_core.casework import lists
 
-    with _opened(config) as (database, _), database.read() as session:
+    with opened(config) as (_, database, _), database.read() as session:
         found = lists.show(session, name)
         page = lists.entries(session, name, after=after, size=size, text=text)
     if as_json:
@@ -74,8 +70,7 @@ def show(name: str, text: str, size: int, after: str | None, config: Path | None
         return
     print_fields({"name": found.name, "kind": found.kind, "entries": found.entries, "comment": found.comment})
     rows = (
-        [one.value, one.source, one.comment, _when(one.added_us), _when(one.expires_us)]
-        for one in page.entries
+        [one.value, one.source, one.comment, when(one.added_us), when(one.expires_us)] for one in page.entries
     )
     print_table(("value", "source", "comment", "added", "expires"), rows)
     if page.after:
@@ -92,7 +87,7 @@ def create(name: str, kind: str, comment: str, config: Path | None, as_json: boo
     """Make an empty list."""
     from mozdef_core.casework import lists
 
-    with _opened(config) as (database, actor), database.write() as session:
+    with opened(config) as (_, database, actor), database.write() as session:
         made = lists.create(session, name, kind, comment, actor)
     _tell(made, f"{name}: a list of {kind}; rules and searches say field:@{name}", as_json)
 
@@ -120,7 +115,7 @@ def add(
     from mozdef_core.casework import lists
     from mozdef_core.services.list_csv import read_expiry
 
-    with _opened(config) as (database, actor), database.write() as session:
+    with opened(config) as (_, database, actor), database.write() as session:
         until_us = read_expiry(expires)
         entries = [lists.Entry(value, source, comment, expires_us=until_us) for value in values]
         added = lists.add(session, name, entries, actor)
@@ -136,7 +131,7 @@ def remove(name: str, values: Sequence[str], config: Path | None, as_json: bool)
     """Take values out of a list."""
     from mozdef_core.casework import lists
 
-    with _opened(config) as (database, actor), database.write() as session:
+    with opened(config) as (_, database, actor), database.write() as session:
         removed = lists.remove(session, name, values, actor)
     _tell_number({"removed": removed}, f"{removed} removed from {name}", as_json)
     if not removed:
@@ -161,7 +156,7 @@ def import_list(
     from mozdef_core.casework import lists
     from mozdef_core.services.list_csv import InvalidLinesError, read_entries, read_expiry, take_in
 
-    with _opened(config) as (database, actor):
+    with opened(config) as (_, database, actor):
         until_us = read_expiry(expires)
         with database.read() as session:
             kind = lists.show(session, name).kind
@@ -191,7 +186,7 @@ def export_list(name: str, config: Path | None, as_json: bool) -> None:
     """Print all entries of a list as CSV; with --json one document a line."""
     from mozdef_core.services.list_csv import all_entries, write_entries
 
-    with _opened(config) as (database, _):
+    with opened(config) as (_, database, _):
         entries = all_entries(database, name)
         if as_json:
             for entry in entries:
@@ -210,7 +205,7 @@ def delete(name: str, yes: bool, config: Path | None, as_json: bool) -> None:
     """Delete a list with its entries; rules that look into it fail from then on."""
     from mozdef_core.casework import lists
 
-    with _opened(config) as (database, actor):
+    with opened(config) as (_, database, actor):
         with database.read() as session:
             size = lists.show(session, name).entries
         if not yes:
@@ -220,33 +215,9 @@ def delete(name: str, yes: bool, config: Path | None, as_json: bool) -> None:
     _tell_number({"removed": removed}, f"{name} is deleted, with {removed} entries", as_json)
 
 
-@contextmanager
-def _opened(config: Path | None) -> Iterator[tuple[Database, Actor]]:
-    """Open the casework database; what a service refuses ends the command."""
-    from mozdef_core.casework.audit import Actor
-    from mozdef_core.errors import BookUnavailableError, NotFoundError
-    from mozdef_core.services.compose import open_book
-
-    try:
-        with closing(open_book(configured(config))) as book:
-            yield book.database, Actor(getpass.getuser())
-    except (ValueError, NotFoundError, BookUnavailableError) as error:
-        _refused(error)
-
-
-def _refused(error: Exception) -> NoReturn:
-    fail(str(error))
-
-
 def _tell(found: NamedList, text: str, as_json: bool) -> None:
     print_json(found._asdict()) if as_json else click.echo(text)
 
 
 def _tell_number(document: dict[str, int], text: str, as_json: bool) -> None:
     print_json(document) if as_json else click.echo(text)
-
-
-def _when(us: int | None) -> str:
-    from mozdef_core.event import isoformat
-
-    return "never" if us is None else isoformat(us)[:16]

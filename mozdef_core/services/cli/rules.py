@@ -135,15 +135,12 @@ def backtest(
 
 def _made(settings: Config, names: Sequence[str]) -> Sequence[Plugin]:
     """Make the rules of these names; what is wrong with one ends the command."""
-    from mozdef_core.discovery import RULES, as_plugin, load_class
     from mozdef_core.errors import ConfigError
     from mozdef_core.services.rule_tests import named
+    from mozdef_core.services.rule_trial import made_by_name
 
     try:
-        return [
-            as_plugin(name, load_class(RULES, name), settings.alerts.rules.get(name, {}), f"alerts.{name}")
-            for name in named(names)
-        ]
+        return [made_by_name(name)(settings.alerts.rules.get(name, {})) for name in named(names)]
     except ConfigError as error:
         fail(*error.problems)
 

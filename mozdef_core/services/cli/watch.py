@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from mozdef_core.services.cli._casework import opened, when
 from mozdef_core.services.terminal import (
     config_option,
-    configured,
-    fail,
     json_option,
     print_json,
     print_table,
 )
 
 if TYPE_CHECKING:
-    from mozdef_core.casework.audit import Actor
-    from mozdef_core.casework.database import Database
+    pass
 
 KINDS = ("ip", "network", "domain", "text", "query")
 
@@ -40,7 +35,7 @@ def list_entries(text: str, expired: bool, config: Path | None, as_json: bool) -
     """List what is watched for, the newest first."""
     from mozdef_core.casework import watch
 
-    with _opened(config) as (database, _), database.read() as session:
+    with opened(config) as (_, database, _), database.read() as session:
         found = watch.collect(session, text, expired=expired)
     if as_json:
         print_json([one._asdict() for one in found])
@@ -48,9 +43,9 @@ def list_entries(text: str, expired: bool, config: Path | None, as_json: bool) -
     columns = ("id", "content", "kind", "added", "expires", "by", "reference", "hits", "last hit", "comment")
     rows = (
         [
-            one.id, f"{one.content} and below" if one.subdomains else one.content, one.kind, _when(one.added_us),
-            _when(one.expires_us), one.creator, one.reference, one.hits,
-            _when(one.last_hit_us) if one.hits else "", one.comment,
+            one.id, f"{one.content} and below" if one.subdomains else one.content, one.kind, when(one.added_us),
+            when(one.expires_us), one.creator, one.reference, one.hits,
+            when(one.last_hit_us) if one.hits else "", one.comment,
         ]
         for one in found
     )  # fmt: skip
@@ -87,10 +82,10 @@ def add(
     from mozdef_core.casework import watch
     from mozdef_core.services.list_csv import read_expiry
 
-    with _opened(config) as (database, actor), database.write() as session:
+    with opened(config) as (_, database, actor), database.write() as session:
         term = watch.Term(content, kind or "", subdomains, read_expiry(expires), comment, reference)
         made = watch.add(session, term, actor)
-    until = _when(made.expires_us)
+    until = when(made.expires_us)
     print_json(made._asdict()) if as_json else click.echo(
         f"{made.id}: the {made.kind} {made.content} is watched for; it ends: {until}"
     )
@@ -104,30 +99,10 @@ def remove(entry: str, config: Path | None, as_json: bool) -> None:
     """Watch no more for ENTRY, an id or a content."""
     from mozdef_core.casework import watch
 
-    with _opened(config) as (database, actor), database.write() as session:
+    with opened(config) as (_, database, actor), database.write() as session:
         gone = watch.remove(session, entry, actor)
     if as_json:
         print_json([one._asdict() for one in gone])
         return
     for one in gone:
         click.echo(f"{one.content} is not watched for any more; it was met {one.hits} times")
-
-
-@contextmanager
-def _opened(config: Path | None) -> Iterator[tuple[Database, Actor]]:
-    """Open the casework database; what a service refuses ends the command."""
-    from mozdef_core.casework.audit import Actor
-    from mozdef_core.errors import BookUnavailableError, NotFoundError
-    from mozdef_core.services.compose import open_book
-
-    try:
-        with closing(open_book(configured(config))) as book:
-            yield book.database, Actor(getpass.getuser())
-    except (ValueError, NotFoundError, BookUnavailableError) as error:
-        fail(str(error))
-
-
-def _when(us: int | None) -> str:
-    from mozdef_core.event import isoformat
-
-    return "never" if us is None else isoformat(us)[:16]
