@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from mozdef_core.errors import QueryError
 from mozdef_core.options import Items
 from mozdef_core.query.members import read_network
+from mozdef_core.setting_values import Settings
 
 
 def _networks(items: list[str]) -> list[str]:
@@ -21,10 +22,8 @@ def _networks(items: list[str]) -> list[str]:
     return items
 
 
-class BlockSettings(BaseModel):
+class BlockSettings(Settings):
     """``[blocks]``: what never comes onto the IP block list, besides private and reserved networks."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     whitelist_networks: Annotated[Items, AfterValidator(_networks)] = Field(
         default=[],

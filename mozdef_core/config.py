@@ -16,8 +16,8 @@ from mozdef_core.environment import EnvironmentText, merge, overrides, sources, 
 from mozdef_core.errors import ConfigError
 from mozdef_core.notification_settings import NotifySettings
 from mozdef_core.problems import describe, suggestion
+from mozdef_core.setting_values import DURATION
 from mozdef_core.settings import (
-    DURATION,
     AlertSettings,
     Config,
     CoreSettings,

@@ -17,7 +17,7 @@ from stevedore.named import NamedExtensionManager
 from mozdef_core.config import Config
 from mozdef_core.environment import sources, typed
 from mozdef_core.errors import ConfigError
-from mozdef_core.host import Plugin, check_plugins, close_plugin
+from mozdef_core.host import Plugin, check_plugins, close_plugin, one_line
 from mozdef_core.options import Options
 from mozdef_core.ports import Input
 from mozdef_core.problems import describe, suggestion
@@ -42,7 +42,6 @@ GROUPS: Final[Mapping[str, str]] = {
 
 _ENABLE: Final = {PLUGINS: "plugins", RULES: "alerts.enabled", INPUTS: "inputs"}
 _TABLES: Final = {PLUGINS: "plugin", RULES: "alerts", INPUTS: "input"}
-_LONGEST: Final = 300
 
 Found = TypeVar("Found")
 
@@ -157,7 +156,7 @@ def load_driver(group: str, name: str) -> type[Any]:
     except NoMatches:
         if failures:  # a driver that cannot be imported is also reported as missing; the first is the reason
             reason = failures[0]
-            raise ConfigError([f"{where}: {name!r} cannot be imported: {_line(reason)}"]) from reason
+            raise ConfigError([f"{where}: {name!r} cannot be imported: {one_line(reason)}"]) from reason
         hint = suggestion(name, [known.name for known in installed(group)])
         raise ConfigError([f"{where}: no {GROUPS[group]} {name!r} is installed{hint}"]) from None
     except MultipleMatches as error:
@@ -165,7 +164,7 @@ def load_driver(group: str, name: str) -> type[Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # stevedore lets AssertionError and SystemExit of an import through
-        raise ConfigError([f"{where}: {name!r} cannot be imported: {_line(error)}"]) from error
+        raise ConfigError([f"{where}: {name!r} cannot be imported: {one_line(error)}"]) from error
     (extension,) = manager.extensions
     driver = extension.plugin  # not manager.driver, which is the class whenever the object is falsy
     if not isinstance(driver, type):
@@ -249,7 +248,7 @@ def make(cls: type[Any], table: Mapping[str, Any], where: str) -> Any:
         raise
     except BaseException as error:  # building a plugin, whatever it does
         log.debug("%s: could not be made", where, exc_info=True)
-        raise ConfigError([f"{where}: cannot start: {_line(error)}"]) from error
+        raise ConfigError([f"{where}: cannot start: {one_line(error)}"]) from error
 
 
 def as_plugin(name: str, cls: type[Any], table: Mapping[str, Any], where: str, version: str = "") -> Plugin:
@@ -345,9 +344,9 @@ class _Group:
         if failures:
             log.debug("%s: could not be imported", where, exc_info=failures[0])
             of = f"{item.target} ({item.distribution} {item.version})"
-            raise ConfigError([f"{where}: cannot be imported from {of}: {_line(failures[0])}"]) from failures[
-                0
-            ]
+            raise ConfigError(
+                [f"{where}: cannot be imported from {of}: {one_line(failures[0])}"]
+            ) from failures[0]
         cls = extensions[0].plugin
         if not isinstance(cls, type):
             raise ConfigError([f"{where}: {item.target} is not a class"])
@@ -395,7 +394,3 @@ def _refuse_doubles(group: str, name: str, where: str, known: Iterable[Installed
 
 def _target(thing: Any) -> str:
     return f"{getattr(thing, '__module__', '?')}:{getattr(thing, '__qualname__', repr(thing))}"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST].removesuffix(":")

@@ -27,7 +27,17 @@ from mozdef_core.inflight import InFlight
 from mozdef_core.markers import PROJECT
 from mozdef_core.problems import suggestion
 
-__all__ = ["HOOKS", "CallTable", "Contained", "Host", "Outcome", "Plugin", "check_plugins", "contain"]
+__all__ = [
+    "HOOKS",
+    "CallTable",
+    "Contained",
+    "Host",
+    "Outcome",
+    "Plugin",
+    "check_plugins",
+    "contain",
+    "one_line",
+]
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +174,7 @@ class Host:
             close_plugin(plugin)
 
     def _failed(self, binding: _Binding, hook: str, error: BaseException) -> Outcome:
-        text = _line(error)
+        text = one_line(error)
         if isinstance(error, (DeliveryError, *_NOT_ITS_FAULT)):
             binding.record.undelivered += 1
             self.health.recovered(binding.record)
@@ -256,7 +266,7 @@ def _register(ordered: Sequence[Plugin]) -> tuple[pluggy.PluginManager, list[str
         except ValueError:
             problems[plugin.name].append(f"{plugin.name}: the same object is registered under two names")
         except Exception as error:  # noqa: BLE001  # pluggy compares plugins, and older ones read every attribute
-            problems[plugin.name].append(f"{plugin.name}: cannot be registered: {_line(error)}")
+            problems[plugin.name].append(f"{plugin.name}: cannot be registered: {one_line(error)}")
     found = [text for plugin in ordered for text in problems.pop(plugin.name, ())]
     if not found:
         manager.check_pending()
@@ -382,7 +392,7 @@ def _place(error: BaseException) -> str:
     return f"{type(error).__name__} {place}"
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Return an exception as one line of text, whatever its ``__str__`` does."""
     try:
         text = " ".join(str(error).split())

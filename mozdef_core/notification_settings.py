@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from mozdef_core.errors import QueryError
 from mozdef_core.notification_hours import read_days, read_span, read_zone
 from mozdef_core.options import Duration
+from mozdef_core.setting_values import Settings
 
 
 def _query(text: str) -> str:
@@ -50,13 +51,11 @@ def _web_address(text: str) -> str:
     return text.rstrip("/")
 
 
-class Route(BaseModel):
+class Route(Settings):
     """``[[notify.routes]]``: which notifiers are told of which alerts.
 
     For each notifier the first route decides that names it, whose query matches the alert, and whose hours it is.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     query: Annotated[str, AfterValidator(_query)] = Field(
         default="",
@@ -77,10 +76,8 @@ class Route(BaseModel):
     )
 
 
-class NotifySettings(BaseModel):
+class NotifySettings(Settings):
     """``[notify]``: how alerts are told. Without routes every notifier is told of every alert that notifies."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     web_url: Annotated[str, AfterValidator(_web_address)] = Field(
         default="", description="address of the web pages as people reach them, for links in messages"

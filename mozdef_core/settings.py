@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mozdef_core.block_settings import BlockSettings
 from mozdef_core.health import Limits
@@ -19,88 +17,9 @@ from mozdef_core.notification_settings import NotifySettings
 from mozdef_core.options import Duration, Secret
 from mozdef_core.ports import Keep
 from mozdef_core.ports.book import CATCH_UP_MAX
+from mozdef_core.setting_values import DURATION, Address, DatabaseUrl, Kept, Settings, Size
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-
-_UNITS: Final = {
-    "": 1,
-    "k": 10**3,
-    "m": 10**6,
-    "g": 10**9,
-    "t": 10**12,
-    "ki": 2**10,
-    "mi": 2**20,
-    "gi": 2**30,
-    "ti": 2**40,
-}
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", re.IGNORECASE)
-
-
-def _size(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    form = _SIZE.fullmatch(value)
-    if form is None:
-        raise ValueError("expected a size such as 500000, '64MiB' or '10 GB'")
-    return int(float(form[1]) * _UNITS[(form[2] or "").lower()])
-
-
-DURATION: Final[TypeAdapter[timedelta]] = TypeAdapter(Duration)
-"""Reads a duration, for keys that may also hold something else."""
-
-Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
-"""A number of bytes: a whole number, or text with a unit, such as ``64MiB`` (2**20) or ``10GB`` (10**9)."""
-
-
-def _kept(value: object) -> object:
-    if value == "forever":
-        return None
-    try:
-        span = DURATION.validate_python(value)
-    except ValidationError:
-        span = timedelta(0)
-    if span <= timedelta(0):
-        raise ValueError("expected a duration such as '90d', or 'forever'")
-    return span
-
-
-Kept = Annotated[timedelta | None, BeforeValidator(_kept)]
-"""How long something is kept: a duration, or ``forever``, which is None."""
-
-
-def _address(value: object) -> object:
-    form = (
-        re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):(\d{1,5})", value)
-        if isinstance(value, str)
-        else None
-    )
-    if form is None or int(form[3]) > 65_535:
-        raise ValueError("expected host:port such as '127.0.0.1:8080' or '[::]:8080', port 0 to 65535")
-    return str(value)
-
-
-Address = Annotated[str, BeforeValidator(_address)]
-"""Where to listen: ``host:port``, an IPv6 address in brackets."""
-
-
-def _database(value: object) -> object:
-    if isinstance(value, str) and not value.startswith(("env:", "file:")):
-        if urlsplit(value).scheme.partition("+")[0] not in ("sqlite", "postgresql"):
-            raise ValueError(
-                "expected a URL that begins with sqlite: or postgresql:, or 'env:NAME' or 'file:/path'"
-            )
-        if urlsplit(value).password:
-            raise ValueError(
-                "a URL with a password does not belong in a file; write 'env:NAME' or 'file:/path'"
-            )
-        return Secret(value)
-    return value
-
-
-class Settings(BaseModel):
-    """A table of the configuration whose keys the core knows."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CoreSettings(Settings):
@@ -124,7 +43,7 @@ class CoreSettings(Settings):
         max_length=255,
         description="name of this machine in events",
     )
-    database: Annotated[Secret, BeforeValidator(_database)] | None = Field(
+    database: DatabaseUrl | None = Field(
         default=None, description="URL of the casework database; unset: a SQLite file in data_dir"
     )
     log: Literal["text", "json"] = Field("text", description="form of log records on standard error")

@@ -19,6 +19,7 @@ LAYERS = (
         "environment",
         "problems",
         "notification_settings",
+        "setting_values",
         "block_settings",
         "discovery",
         "host",
