@@ -21,6 +21,6 @@ def any_of(queries: Iterable[Query]) -> Query:
     return Bool(should=clauses) if clauses else ~Bool()
 
 
-def like_any(field: str, patterns: Iterable[str]) -> Query:
+def like_any(field: str, patterns: Iterable[str], *, case_insensitive: bool = False) -> Query:
     """Return the condition that a field matches any of these patterns with ``*`` and ``?``."""
-    return any_of(Wildcard(field, pattern) for pattern in patterns)
+    return any_of(Wildcard(field, pattern, case_insensitive) for pattern in patterns)

@@ -40,7 +40,7 @@ MOST_KEYS: Final = 1_000
 _NUMERIC: Final = frozenset("-0123456789")
 _COMMON: Final = frozenset(
     {
-        "category", "details", "eventsource", "hostname", "mozdef", "mozdefhostname", "processid", "processname",
+        "category", "eventsource", "hostname", "mozdef", "mozdefhostname", "processid", "processname",
         "receivedtimestamp", "severity", "source", "summary", "tags", "timestamp", "utctimestamp",
     }
 )  # fmt: skip
@@ -211,4 +211,4 @@ def _field(field: str) -> _Anchor | None:
 
 
 def _is_common(field: str) -> bool:
-    return field.partition(".")[0] in _COMMON - {"details"} or field == "details"
+    return field == "details" or field.partition(".")[0] in _COMMON

@@ -13,7 +13,7 @@ from mozdef_core.alert import Alert, Occasion
 from mozdef_core.detection import Budget, Excepted, Runner, Scheduled
 from mozdef_core.drivers.book_memory import MemoryBook
 from mozdef_core.health import Health, Limits
-from mozdef_core.host import HOOKS, Host, Plugin
+from mozdef_core.host import Host, Plugin
 from mozdef_core.ports import EventStore
 from mozdef_core.query.groups import group_values
 
@@ -114,9 +114,7 @@ def backtest(
     """
     now_us = since_us - _warm_up_us(rule)
     book = _Past(lambda: now_us, listened)
-    host = Host(
-        [rule], Health(Limits(calls=dict.fromkeys(HOOKS, _PATIENCE_S), failures=10**9, budget_share=1.0))
-    )
+    host = Host([rule], Health(Limits.patient(_PATIENCE_S)))
     budget = Budget(_PATIENCE_S, timedelta(days=36_500))
     runner = Runner(host, store, book, budget, excepted=excepted, clock=lambda: now_us)
     scheduled = Scheduled.of(rule, lambda us: us + STEP_US)

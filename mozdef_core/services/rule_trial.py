@@ -15,7 +15,7 @@ from mozdef_core.drivers.store_memory import MemoryStore
 from mozdef_core.errors import ConfigError
 from mozdef_core.event import microseconds, new_ids
 from mozdef_core.health import Health, Limits
-from mozdef_core.host import HOOKS, Host, Plugin
+from mozdef_core.host import Host, Plugin
 from mozdef_core.normalise import EntranceSettings, Normaliser
 from mozdef_core.pipeline import Pipeline
 from mozdef_core.ports import BatchRecord, Item, Origin
@@ -98,8 +98,7 @@ def try_example(make: MakeRule, examples: Examples, example: Example) -> Tried:
         discovery.as_plugin(name, discovery.load_class(discovery.PLUGINS, name), options, f"plugin.{name}")
         for name, options in examples.plugins.items()
     ]
-    limits = Limits(calls=dict.fromkeys(HOOKS, 60.0), failures=10**9, budget_share=1.0)
-    host = Host([*plugins, rule], Health(limits))
+    host = Host([*plugins, rule], Health(Limits.patient(60.0)))
     try:
         return _Stage(host, rule, examples).play(example)
     finally:

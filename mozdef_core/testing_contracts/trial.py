@@ -12,7 +12,7 @@ import orjson
 from mozdef_core.discovery import PLUGINS, RULES, as_plugin, installed
 from mozdef_core.event import Event, microseconds, new_ids
 from mozdef_core.health import Health, Limits
-from mozdef_core.host import HOOKS, Host, Plugin
+from mozdef_core.host import Host, Plugin
 from mozdef_core.normalise import EntranceSettings, Normaliser, parse_json
 from mozdef_core.ports import Item, Origin
 
@@ -83,8 +83,7 @@ class Trial(Host):
 
     def __init__(self, plugins: Sequence[type[Any] | tuple[type[Any], Mapping[str, Any]]]) -> None:
         pairs = [plugin if isinstance(plugin, tuple) else (plugin, None) for plugin in plugins]
-        limits = Limits(calls=dict.fromkeys(HOOKS, 10.0), failures=10**9, budget_share=1.0)
-        super().__init__([plugin_of(cls, options) for cls, options in pairs], Health(limits))
+        super().__init__([plugin_of(cls, options) for cls, options in pairs], Health(Limits.patient(10.0)))
 
     def process(self, *documents: Mapping[str, Any] | str, **origin: Any) -> Processed:
         """Lead documents through the whole pipeline: normaliser, ``on_event``, ``enrich``, limits.

@@ -26,7 +26,7 @@ from mozdef_core.drivers.book_memory import MemoryBook
 from mozdef_core.drivers.store_tantivy import TantivyStore
 from mozdef_core.errors import ConfigError
 from mozdef_core.health import Health, Limits
-from mozdef_core.host import HOOKS, Host, Plugin
+from mozdef_core.host import Host, Plugin
 from mozdef_core.query.model import All
 from mozdef_core.services.backtest import backtest
 from mozdef_core.services.examples import path_of, read
@@ -35,7 +35,7 @@ from tests.bench.corpus import DAY_US, DAYS, FIRST_US, Corpus
 from tests.running import Service, eventually
 
 MINUTE_US = 60_000_000
-LIMITS = Limits(calls=dict.fromkeys(HOOKS, 3_600.0), failures=10**9, budget_share=1.0)
+LIMITS = Limits.patient(3_600.0)
 
 
 class Clock:

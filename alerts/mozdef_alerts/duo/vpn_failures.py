@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
 
-from mozdef_alerts.conditions import any_of
+from mozdef_alerts.conditions import any_of, like_any
 from mozdef_core import (
     AggregationRule,
     Field,
@@ -16,7 +16,6 @@ from mozdef_core import (
     Severity,
     Term,
     Terms,
-    Wildcard,
 )
 
 
@@ -51,9 +50,8 @@ class VpnDuoAuthFailures(AggregationRule["VpnDuoAuthFailures.Options"]):
             "details.result", ("failure", "denied", "fraud"), case_insensitive=True
         )
         vpn = any_of(
-            Wildcard(field, pattern, case_insensitive=True)
+            like_any(field, self.options.integrations, case_insensitive=True)
             for field in ("details.integration", "details.application.name")
-            for pattern in self.options.integrations
         )
         return Term("category", "authentication") & Term("tags", "duosecurity") & vpn & failed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mozdef_alerts.conditions import any_of
+from mozdef_alerts.conditions import like_any
 from mozdef_core import (
     Event,
     EventRule,
@@ -15,7 +15,6 @@ from mozdef_core import (
     RuleOptions,
     Severity,
     Term,
-    Wildcard,
 )
 
 
@@ -37,7 +36,7 @@ class ChangeRule(EventRule[ChangeOptions]):
 
     def condition(self) -> Query:
         """Such a change, unless by an actor to be ignored."""
-        ignored = any_of(Wildcard("details.actor", pattern) for pattern in self.options.ignore_actors)
+        ignored = like_any("details.actor", self.options.ignore_actors)
         return Term("category", "ldapChange") & Term("details.changetype", self.changetype) & ~ignored
 
     def summary(self, event: Event) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from mozdef_alerts.conditions import any_of
-from mozdef_core import Event, EventRule, Field, Prefix, Query, RuleOptions, Severity, Term, Wildcard
+from mozdef_alerts.conditions import like_any
+from mozdef_core import Event, EventRule, Field, Prefix, Query, RuleOptions, Severity, Term
 
 
 class LdapLockout(EventRule["LdapLockout.Options"]):
@@ -33,7 +33,7 @@ class LdapLockout(EventRule["LdapLockout.Options"]):
         """A change by the directory itself that sets when the account was locked."""
         return (
             Term("category", "ldapChange")
-            & any_of(Wildcard("details.actor", pattern) for pattern in self.options.admin_actors)
+            & like_any("details.actor", self.options.admin_actors)
             & Prefix("details.changepairs", "replace:pwdAccountLockedTime")
         )
 
