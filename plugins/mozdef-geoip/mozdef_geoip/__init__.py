@@ -43,7 +43,7 @@ class GeoIP:
         """Why nothing can be looked up; None while at least one database is open."""
         if self._city.problem is None or self._asn.problem is None:
             return None
-        return f"{self._city.problem}; {self._asn.problem}"
+        return "; ".join(dict.fromkeys((self._city.problem, self._asn.problem)))
 
     @hookimpl
     def enrich(self, event: Event) -> Change | None:
