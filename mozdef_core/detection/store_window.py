@@ -45,7 +45,18 @@ class StoreWindow(Window):
     :param keep: what exceptions leave of the events.
     """
 
-    __slots__ = ("_keep", "_late", "_ledger", "_looked", "_page", "_rule", "_store", "given", "kept")
+    __slots__ = (
+        "_consumed",
+        "_keep",
+        "_late",
+        "_ledger",
+        "_looked",
+        "_page",
+        "_rule",
+        "_store",
+        "given",
+        "kept",
+    )
 
     def __init__(
         self,
@@ -60,6 +71,7 @@ class StoreWindow(Window):
         super().__init__(*span)
         self._store = store
         self._ledger = ledger
+        self._consumed: dict[timedelta, Mapping[str, Sequence[Consumed]]] = {}
         self._rule = rule
         self._late = late
         self._keep = keep
@@ -124,8 +136,12 @@ class StoreWindow(Window):
         return {value: events for value, events in found.items() if events >= at_least}
 
     def consumed(self, before: timedelta) -> Mapping[str, Sequence[Consumed]]:
-        """Return what earlier alerts of the rule have consumed, by group value."""
-        return self._ledger.consumed(self._rule, self.start_us - before // _MICROSECOND, self.end_us)
+        """Return what earlier alerts of the rule have consumed, by group value; a run asks the ledger once."""
+        known = self._consumed.get(before)
+        if known is None:
+            start_us = self.start_us - before // _MICROSECOND
+            known = self._consumed[before] = self._ledger.consumed(self._rule, start_us, self.end_us)
+        return known
 
     def fresh(self, query: Query) -> Iterator[Event]:
         """Yield the matching events of the window and of the late spans that the rule has not been given yet."""
